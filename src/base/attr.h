@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * attr.h - the words the code is written in: fixed-width integers and what we tell the compiler.
+ *
+ * Context: any.
+ */
+#ifndef MOONHEAP_BASE_ATTR_H
+#define MOONHEAP_BASE_ATTR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t i32;
+typedef int64_t i64;
+
+#define ALWAYS_INLINE        inline __attribute__((always_inline))
+#define NOINLINE             __attribute__((noinline))
+#define COLD                 __attribute__((cold, noinline))
+#define EXPORT               __attribute__((visibility("default")))
+#define PRINTF_LIKE(f, a)    __attribute__((format(printf, f, a)))
+#define LIKELY(x)            __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)          __builtin_expect(!!(x), 0)
+#define COUNT_OF(array)      (sizeof(array) / sizeof((array)[0]))
+#define CACHE_LINE           64
+#define ROUND_UP(n, align)   (((n) + (align)-1) & ~((align)-1))
+#define ROUND_DOWN(n, align) ((n) & ~((align)-1))
+#define PAGE_BYTES           4096UL
+
+/* Relaxed access to a word that another thread may read or write at the same moment. */
+#define PEEK(p)       __atomic_load_n((p), __ATOMIC_RELAXED)
+#define POKE(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define ACQUIRE(p)    __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define RELEASE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * script.h - the door of script: Lua over snapshots. The same script runs on a live process and on
+ * a saved file; all that is live goes through struct host.
+ *
+ * Context: pure.
+ * Invariant: a script can fail, never harm: it has bounded time and memory, no way to end the
+ * process or to write to it, and its error is a message with a traceback.
+ */
+#ifndef MOONHEAP_SCRIPT_SCRIPT_H
+#define MOONHEAP_SCRIPT_SCRIPT_H
+
+#include "snapshot/snapshot.h"
+
+/* X(field of heap.stats(), in its order); all u64. */
+#define HOST_STATS(X)                                                                              \
+    X(live_blocks) X(live_bytes) X(peak_bytes) X(peak_blocks) X(allocations) X(frees)              \
+    X(untracked_frees) X(lost) X(rss_bytes) X(allocator_bytes) X(overhead_bytes)
+
+struct host_stats {
+#define X(name) u64 name;
+    HOST_STATS(X)
+#undef X
+    u64 started_ns; /* realtime when recording began; heap.stats().started is in seconds */
+};
+
+struct host_thread {
+    u32 number;
+    int tid;
+    char name[16];
+};
+
+/* What script asks of the place it runs in. A NULL function is answered with "not available
+ * offline". Every function returns false with *e filled when it fails. */
+struct host {
+    void *context;
+    bool live;
+    /* Fills *s, which the script closes. */
+    bool (*snapshot)(void *context, bool graph, bool contents, struct snapshot *s, struct err *e);
+    bool (*stats)(void *context, struct host_stats *stats, struct err *e);
+    bool (*threads)(void *context, struct host_thread *out, u32 max, u32 *count, struct err *e);
+    bool (*reset_peak)(void *context, struct err *e);
+    bool (*record)(void *context, const struct option_track *how, u32 stack_limit, struct err *e);
+    /* What is recorded now. */
+    struct option_track (*recording)(void *context);
+    /* Bytes copied, fewer than asked where memory is not there. */
+    size_t (*read)(void *context, u64 address, void *out, size_t bytes);
+    /* The timer of heap.every; 0 = none. */
+    void (*every)(void *context, u64 ns);
+    /* Run output. */
+    void (*print)(void *context, const char *text, size_t bytes);
+};
+
+struct script_limits {
+    u64 timeout_ns;   /* of one run */
+    u64 memory_bytes; /* of the whole Lua state, `data` and snapshots' handles included */
+};
+
+struct script_run {
+    const char *path;  /* the script file, or the bare name of a canned script */
+    const char *cause; /* "signal", "timer", "request"... */
+    const char *args;  /* separated by spaces; "" for none */
+    int pid;
+    u64 n; /* counts from 1 */
+    u64 elapsed_ns;    /* since the last run began, 0 for the first */
+};
+
+/* What a run came to, for the line that closes its output. */
+struct script_outcome {
+    bool ok;
+    bool waiting;   /* it ended in heap.wait: the next trigger resumes it */
+    u64 wait_ns;    /* with `waiting`: resume with "timer" after this long; 0 = no limit */
+    u64 pause_ns;   /* sum over the snapshots that it took */
+};
+
+struct script; /* one Lua state: `data`, loaded modules, a run that waits */
+
+struct script *script_create(const struct host *host, const struct script_limits *limits,
+                             struct err *e);
+void script_destroy(struct script *s);
+/* Runs (or resumes) the script. Errors are printed through host->print as the user should see
+ * them; the outcome says whether there was one. */
+struct script_outcome script_run(struct script *s, const struct script_run *run);
+/* Bytes that the Lua state holds now. */
+u64 script_memory_bytes(const struct script *s);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * snapshot.h - the door of snapshot, the waist of Moonheap: one file format, one writer, one
+ * bounds-checked read-only view. FORMAT.md says what each byte means.
+ *
+ * Context: pure; the writer also frozen (it takes memory from the kernel only, and no lock).
+ * Invariant: a struct snapshot that snapshot_open_* has accepted is whole: every offset, index and
+ * string in it has been checked once, so readers follow them without checks.
+ */
+#ifndef MOONHEAP_SNAPSHOT_SNAPSHOT_H
+#define MOONHEAP_SNAPSHOT_SNAPSHOT_H
+
+#include "base/base.h"
+
+/* Everything a snapshot file can hold. X(NAME, code, bytes of a record, what a record is) */
+#define SNAPSHOT_SECTIONS(X)                                                                       \
+    X(META, 1, sizeof(struct snapshot_meta), "one record: when, who, how complete")                \
+    X(STRINGS, 2, 1, "NUL-terminated strings; offset 0 is the empty string")                       \
+    X(MODULES, 3, sizeof(struct snapshot_module), "files mapped with code, gone ones too")         \
+    X(THREADS, 4, sizeof(struct snapshot_thread), "threads that allocated")                        \
+    X(FRAMES, 5, sizeof(struct snapshot_frame), "distinct code addresses in stacks")               \
+    X(STACKS, 6, sizeof(struct snapshot_stack), "nodes of the stack trie, parents first")          \
+    X(EPOCHS, 7, sizeof(u64), "age in nanoseconds of birth epoch i, at the snapshot")              \
+    X(BLOCK_ADDR, 8, sizeof(u64), "address of each block, ascending")                              \
+    X(BLOCK_SIZE, 9, sizeof(u32), "bytes asked for; 0xffffffff: look in BIG_SIZES")                \
+    X(BLOCK_STACK, 10, sizeof(u32), "stack_id of its birth")                                       \
+    X(BLOCK_BIRTH, 11, sizeof(u32), "epoch of its birth")                                          \
+    X(BLOCK_THREAD, 12, sizeof(u16), "thread number of its birth, 0 = unknown")                    \
+    X(BIG_SIZES, 13, sizeof(struct snapshot_big_size), "sizes of 4 GiB and more")                  \
+    X(VTABLES, 14, sizeof(struct snapshot_vtable), "C++ vtables that blocks begin with")           \
+    X(BLOCK_VTABLE, 15, sizeof(u32), "1-based index into VTABLES of each block, 0 = none")         \
+    X(NAMES, 16, 1, "strings of FRAME_NAMES; offset 0 is the empty string")                        \
+    X(FRAME_NAMES, 17, sizeof(u32), "offset in NAMES of each frame's function, demangled")
+
+enum snapshot_section {
+#define X(name, code, bytes, help) SNAPSHOT_##name = code,
+    SNAPSHOT_SECTIONS(X)
+#undef X
+        SNAPSHOT_SECTION_LIMIT = 18
+};
+
+/* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes. */
+enum {
+    SNAPSHOT_FLAG_GRAPH = 1,    /* has references (not yet) */
+    SNAPSHOT_FLAG_STOPPED = 2,  /* every thread was stopped while it was taken */
+    SNAPSHOT_FLAG_SAMPLED = 4,  /* blocks are a sample: figures are estimates */
+};
+
+struct snapshot_meta {
+    u64 realtime_ns;   /* when it was taken */
+    u64 monotonic_ns;
+    u64 pause_ns;      /* how long threads were stopped */
+    u64 build_ns;      /* how long it took to make */
+    u64 pid;
+    u64 flags;
+    u64 epoch;         /* blocks born in later epochs are not in it */
+    u64 sample_bytes;  /* with SNAPSHOT_FLAG_SAMPLED: bytes between samples on average */
+    u64 allocations, frees, untracked_frees, lost, cut_stacks;
+    u64 live_blocks, live_bytes, peak_blocks, peak_bytes;
+    u64 rss_bytes, allocator_bytes, overhead_bytes;
+    u64 process_start; /* of /proc/PID/stat field 22: tells a reused pid */
+    u32 exe;           /* offset in STRINGS */
+    u32 allocator;     /* offset in STRINGS: file of the allocator underneath, "" = libc */
+    u32 notes;         /* offset in STRINGS: remarks, one a line */
+    u32 reserved;
+};
+
+struct snapshot_module {
+    u64 lo, hi, bias;
+    u32 path; /* offset in STRINGS */
+    u32 incarnation;
+    u32 gone;
+    u32 build_id_bytes;
+    u8 build_id[32];
+};
+
+struct snapshot_thread {
+    u32 number, tid;
+    u32 name; /* offset in STRINGS */
+    u32 alive;
+};
+
+struct snapshot_frame {
+    u64 pc;     /* return address: the call is the instruction before it */
+    u32 module; /* 1-based index into MODULES, 0 = none */
+    u32 reserved;
+};
+
+struct snapshot_stack {
+    u32 parent; /* stack_id of the caller, 0 = none; always less than the node's own id */
+    u32 frame;  /* 1-based index into FRAMES; high bit: the stack went on, but was cut here */
+};
+#define SNAPSHOT_STACK_CUT 0x80000000u
+
+struct snapshot_big_size {
+    u32 block, reserved; /* 1-based block_id */
+    u64 size;
+};
+
+struct snapshot_vtable {
+    u64 address;   /* the value that the blocks begin with */
+    i64 to_top;    /* offset from that vtable's object to the whole object, 0 for a primary one */
+    u32 name;      /* offset in STRINGS: the type's name, demangled */
+    u32 module;    /* 1-based index into MODULES */
+};
+
+/* --- reading ------------------------------------------------------------------------------- */
+
+struct snapshot {
+    const u8 *bytes;
+    u64 size;
+    void (*release)(struct snapshot *s); /* how the memory goes back */
+    const struct snapshot_meta *meta;
+    const char *strings, *names;
+    const struct snapshot_module *modules; /* modules[0] is module_id 1; so for all below */
+    const struct snapshot_thread *threads;
+    const struct snapshot_frame *frames;
+    const struct snapshot_stack *stacks;
+    const u64 *epoch_age_ns; /* [0..epoch_count) */
+    const u64 *block_addr;
+    const u32 *block_size, *block_stack, *block_birth, *block_vtable; /* vtable: NULL when none */
+    const u16 *block_thread;
+    const struct snapshot_big_size *big_sizes;
+    const struct snapshot_vtable *vtables;
+    const u32 *frame_names; /* NULL when no names were resolved */
+    u32 module_count, thread_count, frame_count, stack_count, epoch_count, block_count,
+        big_size_count, vtable_count;
+};
+
+/* Both check everything and fill *s; the memory version takes the mapping over only on success. */
+bool snapshot_open_memory(struct snapshot *s, void *bytes, u64 size,
+                          void (*release)(struct snapshot *), struct err *e);
+bool snapshot_open_file(struct snapshot *s, const char *path, struct err *e);
+bool snapshot_save(const struct snapshot *s, const char *path, struct err *e);
+void snapshot_close(struct snapshot *s);
+
+static inline u64 snapshot_block_addr(const struct snapshot *s, block_id b)
+{
+    return s->block_addr[b.v - 1];
+}
+u64 snapshot_block_bytes(const struct snapshot *s, block_id b);
+/* Nanoseconds from its birth (the start of its epoch) to the snapshot. */
+u64 snapshot_block_age_ns(const struct snapshot *s, block_id b);
+/* The block that holds `address` (one past its last byte does not count, but a block of 0 bytes
+ * holds its own address); none = {0}. */
+block_id snapshot_block_at(const struct snapshot *s, u64 address);
+/* The thread record of a thread number; NULL when there is none. */
+const struct snapshot_thread *snapshot_thread_of(const struct snapshot *s, u32 number);
+/* Writes the function of a frame as people read it: "make_session", or "server+0x1234" (file name
+ * + offset) when no symbol is known, or "0x7f..." without a module. Returns the bytes written. */
+size_t snapshot_frame_text(const struct snapshot *s, frame_id f, char *out, size_t size);
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+struct snapshot_writer {
+    u8 *base;
+    u64 reserved, used;
+    enum status status; /* the first failure; later calls do nothing */
+    u32 open;           /* section that is growing, 0 = none */
+};
+
+/* Reserves `reserve` bytes of shared address space (a child's writes are seen by its parent). */
+bool snapshot_writer_begin(struct snapshot_writer *w, u64 reserve);
+/* Opens a section that grows at the end of the file. */
+void snapshot_writer_section(struct snapshot_writer *w, enum snapshot_section kind);
+/* Room for `count` more records of the open section, zeroed; NULL on failure. Never moves. */
+void *snapshot_writer_add(struct snapshot_writer *w, u64 count);
+/* A whole section at once: opens it, adds `count` zeroed records, closes it. */
+void *snapshot_writer_whole(struct snapshot_writer *w, enum snapshot_section kind, u64 count);
+/* Finishes: gives back what was reserved and not used. The view owns the memory from then on. */
+bool snapshot_writer_finish(struct snapshot_writer *w, struct snapshot *s, struct err *e);
+void snapshot_writer_abandon(struct snapshot_writer *w);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * track.h - the door of track: the recorder of allocations.
+ *
+ * Context: hot, except the calls marked "agent", which the agent or the frozen child makes.
+ * Invariant: a block is in the index exactly while the program owns it: it is erased before the
+ * real free or realloc and recorded after the real allocation, by the thread that owns it at that
+ * moment; so every slot has one writer at a time and no lock is taken.
+ */
+#ifndef MOONHEAP_TRACK_TRACK_H
+#define MOONHEAP_TRACK_TRACK_H
+
+#include <ucontext.h>
+
+#include "base/base.h"
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+/* Constructor of the library: decides what is recorded from here on. Blocks that were allocated
+ * before (by other constructors) are recorded too, since the first malloc reads the options. */
+void track_start(const struct options *o);
+
+/* agent: starts recording (full or sampled) or stops it; stopping forgets what was recorded. */
+void track_record(const struct option_track *how, u32 stack_limit);
+void track_stop(void);
+struct option_track track_recording(void);
+/* Bytes between samples on average; 0 when every block is recorded. */
+u64 track_sample_bytes(void);
+
+/* --- threads' roles and the way into the agent --------------------------------------------- */
+
+/* From now on the calling thread's mallocs are served from `private`, and are in no figure. */
+void track_become_agent(struct heap *private);
+/* The same for the length of a call that libc makes on our behalf (pthread_create in the handler
+ * allocates the new thread's bookkeeping). Pairs. */
+void track_borrow_begin(struct heap *private);
+void track_borrow_end(void);
+
+/* Signal handler: is the interrupted thread inside the malloc family? Then `act` is called once,
+ * on that thread, as soon as it leaves, and true is returned. */
+bool track_defer(void (*act)(void));
+
+/* Signal handler: the call stack at an interrupted context, innermost first, `pcs[0]` being the
+ * interrupted instruction. Sets *whole when the walk reached the thread's outermost frame. */
+u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole);
+/* First address of the function that holds `pc` by its unwind information; 0 when unknown. */
+u64 track_function_start(u64 pc);
+
+/* Called in a forked child, before anything else is asked of track there. */
+void track_after_fork(void);
+
+/* --- what was recorded (agent, frozen) ----------------------------------------------------- */
+
+struct track_block {
+    u64 addr;  /* as malloc returned it */
+    u64 size;  /* bytes asked for */
+    u32 stack; /* node of the stack trie, 0 = none */
+    u32 birth; /* epoch */
+    u32 thread; /* number of the thread that allocated it, 0 = unknown */
+};
+
+struct track_cursor {
+    u64 next; /* address from which the walk goes on; starts at 0 */
+};
+
+/* Lists live blocks by address into out[0..max); returns how many, 0 at the end. Takes no lock
+ * and stops nobody: a block that lives through the whole listing is in it exactly once. */
+u32 track_list(struct track_cursor *c, struct track_block *out, u32 max);
+/* The live block that holds `address`; false when none does. */
+bool track_find(u64 address, struct track_block *out);
+
+/* Moves the epoch: blocks recorded from now on are born later than the returned epoch, blocks
+ * recorded before are born in it or earlier. Epochs also move by themselves as time passes. */
+u32 track_epoch_advance(void);
+/* Monotonic nanoseconds at which an epoch began. */
+u64 track_epoch_ns(u32 epoch);
+
+/* One node of the stack trie: a frame and the node of the caller. parent < the node's own number;
+ * 0 is the root and stands for "no more frames". */
+struct track_node {
+    u64 pc;           /* return address */
+    u32 parent;       /* the caller */
+    u32 incarnation;  /* which module lay there, see struct track_module */
+    bool cut;         /* the stack went on, but the frame limit or missing unwind rules ended it */
+};
+u32 track_node_count(void); /* numbers run from 1 to this */
+struct track_node track_node(u32 number);
+
+/* A file that is or was mapped with executable code. */
+struct track_module {
+    u64 lo, hi;      /* addresses it spans */
+    u64 bias;        /* added to the file's virtual addresses */
+    u64 eh_frame_hdr; /* where its unwind index is mapped, 0 = none */
+    u32 incarnation; /* 0, or how many modules lay in its range before it */
+    bool gone;       /* unloaded meanwhile */
+    u8 build_id_bytes;
+    u8 build_id[32];
+    char path[400];
+};
+/* agent: looks for modules not met by any stack yet. Returns how many there are, gone ones too. */
+u32 track_modules_refresh(void);
+const struct track_module *track_module(u32 index);
+
+struct track_thread {
+    u32 number; /* as in track_block.thread */
+    int tid;
+    bool alive;
+    u64 stack_hi; /* end of its stack, 0 = unknown */
+    char name[16];
+};
+/* agent: threads that have allocated, in order of number; fills at most max, returns how many. */
+u32 track_threads(struct track_thread *out, u32 max);
+
+struct track_counters {
+    u64 live_blocks, live_bytes; /* estimates when sampling */
+    u64 peak_blocks, peak_bytes; /* exact to within 64 KiB or 1024 blocks a thread */
+    u64 allocations, frees;
+    u64 untracked_frees; /* of blocks that were never recorded */
+    u64 lost;            /* blocks that could not be recorded */
+    u64 cut_stacks;      /* stacks that end early for want of unwind rules */
+    u64 own_bytes;       /* memory that the recorder itself holds */
+    u64 started_ns;      /* monotonic, when recording began */
+};
+void track_counters(struct track_counters *c);
+void track_reset_peak(void);
+
+/* Is the allocator underneath a library of its own, and which file? "" = the C library. */
+const char *track_allocator(void);
+
+#endif

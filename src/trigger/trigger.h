@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * trigger.h - the door of trigger: our signal, kept and chained.
+ *
+ * Context: hot (the handler runs on whatever thread the kernel picks, at any instruction).
+ * Invariant: once trigger_start has returned, the kernel's disposition of our signal is our
+ * handler, whatever the program asks for; what the program asked for is what it is told it has,
+ * and its own handler, if it set one, runs after ours.
+ */
+#ifndef MOONHEAP_TRIGGER_TRIGGER_H
+#define MOONHEAP_TRIGGER_TRIGGER_H
+
+#include <ucontext.h>
+
+#include "base/base.h"
+
+/* Installs the handler; `wake` is called by it with the interrupted context, errno saved around. */
+bool trigger_start(int signal, void (*wake)(const ucontext_t *interrupted), struct err *e);
+/* Our signal's number; 0 before trigger_start. */
+int trigger_signal(void);
+
+#endif
