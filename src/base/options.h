@@ -33,6 +33,7 @@ struct option_track {
 
 typedef const char *option_text;
 typedef int option_signal;
+typedef struct option_track option_track;
 typedef u32 option_stack;
 typedef u64 option_span;
 typedef u64 option_bytes;

@@ -100,7 +100,7 @@ struct snapshot_big_size {
 struct snapshot_vtable {
     u64 address;   /* the value that the blocks begin with */
     i64 to_top;    /* offset from that vtable's object to the whole object, 0 for a primary one */
-    u32 name;      /* offset in STRINGS: the type's name, demangled */
+    u32 name;      /* offset in STRINGS: the type's name as typeinfo has it, mangled: "7session" */
     u32 module;    /* 1-based index into MODULES */
 };
 
@@ -130,7 +130,9 @@ struct snapshot {
 /* Both check everything and fill *s; the memory version takes the mapping over only on success. */
 bool snapshot_open_memory(struct snapshot *s, void *bytes, u64 size,
                           void (*release)(struct snapshot *), struct err *e);
+/* Reads the file into memory: whatever happens to the file later, the view stays as checked. */
 bool snapshot_open_file(struct snapshot *s, const char *path, struct err *e);
+/* Writes a file (mode 0600) beside `path` and renames it: `path` is whole or untouched. */
 bool snapshot_save(const struct snapshot *s, const char *path, struct err *e);
 void snapshot_close(struct snapshot *s);
 
@@ -167,6 +169,13 @@ void snapshot_writer_section(struct snapshot_writer *w, enum snapshot_section ki
 void *snapshot_writer_add(struct snapshot_writer *w, u64 count);
 /* A whole section at once: opens it, adds `count` zeroed records, closes it. */
 void *snapshot_writer_whole(struct snapshot_writer *w, enum snapshot_section kind, u64 count);
+/* Lowers the count of a section: columns are filled side by side when each was given room for more
+ * records than there can be. The room left over is address space only, and is not saved. */
+void snapshot_writer_trim(struct snapshot_writer *w, enum snapshot_section kind, u64 count);
+/* The records of a section written so far, e.g. FRAMES by whoever adds FRAME_NAMES; NULL and a
+ * count of 0 when there is no such section. */
+void *snapshot_writer_written(const struct snapshot_writer *w, enum snapshot_section kind,
+                              u64 *count);
 /* Finishes: gives back what was reserved and not used. The view owns the memory from then on. */
 bool snapshot_writer_finish(struct snapshot_writer *w, struct snapshot *s, struct err *e);
 void snapshot_writer_abandon(struct snapshot_writer *w);
