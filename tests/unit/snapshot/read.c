@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tests of the questions that an accepted snapshot answers.
+ */
+#include "sample.h"
+
+static struct snapshot s;
+
+static int open_sample(void **state)
+{
+    (void)state;
+    sample_open(&s);
+    return 0;
+}
+
+static int close_sample(void **state)
+{
+    (void)state;
+    snapshot_close(&s);
+    return 0;
+}
+
+static void sizes_beyond_32_bits(void **state)
+{
+    (void)state;
+    assert_int_equal(snapshot_block_bytes(&s, (block_id){6}), 50);
+    assert_int_equal(snapshot_block_bytes(&s, (block_id){7}), SAMPLE_BIG_BYTES);
+    assert_int_equal(snapshot_block_bytes(&s, (block_id){SAMPLE_BLOCKS}), SAMPLE_BIG_BYTES);
+}
+
+static void ages_come_from_epochs(void **state)
+{
+    (void)state;
+    assert_int_equal(snapshot_block_age_ns(&s, (block_id){1}), 4000000000ULL);
+    assert_int_equal(snapshot_block_age_ns(&s, (block_id){4}), 1000000000ULL);
+}
+
+static void finds_the_block_that_holds_an_address(void **state)
+{
+    (void)state;
+    for (u32 i = 0; i < SAMPLE_BLOCKS; i++) {
+        u64 addr = s.block_addr[i];
+        u64 bytes = snapshot_block_bytes(&s, (block_id){i + 1});
+        assert_int_equal(snapshot_block_at(&s, addr).v, i + 1);
+        if (bytes > 0)
+            assert_int_equal(snapshot_block_at(&s, addr + bytes - 1).v, i + 1);
+        assert_int_equal(snapshot_block_at(&s, addr + (bytes ? bytes : 1)).v, 0);
+        assert_int_equal(snapshot_block_at(&s, addr - 1).v, 0);
+    }
+    assert_int_equal(snapshot_block_at(&s, 0).v, 0);
+    assert_int_equal(snapshot_block_at(&s, UINT64_MAX).v, 0);
+}
+
+static void threads_by_number(void **state)
+{
+    (void)state;
+    assert_int_equal(snapshot_thread_of(&s, 1)->tid, 4711);
+    assert_int_equal(snapshot_thread_of(&s, 5)->tid, 4712);
+    assert_null(snapshot_thread_of(&s, 0));
+    assert_null(snapshot_thread_of(&s, 3));
+    assert_null(snapshot_thread_of(&s, 6));
+}
+
+static void frames_as_people_read_them(void **state)
+{
+    (void)state;
+    char text[64];
+    size_t n = snapshot_frame_text(&s, (frame_id){3}, text, sizeof text);
+    assert_string_equal(text, "make_session");
+    assert_int_equal(n, strlen(text));
+    snapshot_frame_text(&s, (frame_id){2}, text, sizeof text);
+    assert_string_equal(text, "server+0x110");
+    snapshot_frame_text(&s, (frame_id){1}, text, sizeof text);
+    assert_string_equal(text, "0x400100");
+    n = snapshot_frame_text(&s, (frame_id){3}, text, 5);
+    assert_string_equal(text, "make");
+    assert_int_equal(n, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_beyond_32_bits),
+        cmocka_unit_test(ages_come_from_epochs),
+        cmocka_unit_test(finds_the_block_that_holds_an_address),
+        cmocka_unit_test(threads_by_number),
+        cmocka_unit_test(frames_as_people_read_them),
+    };
+    return cmocka_run_group_tests(tests, open_sample, close_sample);
+}
