@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * process.c - what /proc says about another process: has it our library, which signal, whose.
+ *
+ * Context: tool.
+ * Invariant: only /proc is read; the process is not stopped, signalled or traced by looking.
+ * Why not ptrace or process_vm_readv: Yama forbids them between siblings on many systems, while
+ * maps, environ and status may be read by whoever may signal the process.
+ * Source: proc(5).
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+char *tool_read_file(const char *path, size_t *bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    size_t used = 0, room = 8192;
+    char *text = malloc(room);
+    ssize_t got = -1;
+    while (text && (got = read(fd, text + used, room - used - 1)) > 0) {
+        used += (size_t)got;
+        if (room - used > 1)
+            continue;
+        char *larger = realloc(text, room *= 2);
+        if (!larger)
+            free(text);
+        text = larger;
+    }
+    int failure = errno;
+    close(fd);
+    if (text && got < 0) {
+        free(text);
+        text = NULL;
+    }
+    errno = failure;
+    if (text)
+        text[used] = 0;
+    if (text && bytes)
+        *bytes = used;
+    return text;
+}
+
+static char *read_proc(int pid, const char *name, size_t *bytes)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    return tool_read_file(path, bytes);
+}
+
+/* The value of a "Name:\tvalue" line of /proc/PID/status; NULL when there is none. */
+static const char *status_line(const char *status, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *line = status; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (!strncmp(line, name, length) && line[length] == ':')
+            return line + length + 1 + strspn(line + length + 1, " \t");
+    }
+    return NULL;
+}
+
+static u64 status_mask(const char *status, const char *name)
+{
+    const char *value = status_line(status, name);
+    return value ? strtoull(value, NULL, 16) : 0;
+}
+
+/* Is the library mapped as code? By its file's name, which a copy or a deleted file keeps. */
+static bool maps_have_library(const char *maps)
+{
+    for (const char *at = maps; (at = strstr(at, "/libmoonheap.so")) != NULL; at++) {
+        char after = at[strlen("/libmoonheap.so")];
+        if (after == '\n' || after == ' ' || after == '.' || !after)
+            return true;
+    }
+    return false;
+}
+
+static int find_agent(int pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    int tid = 0;
+    for (struct dirent *entry; tasks && !tid && (entry = readdir(tasks)) != NULL;) {
+        char name[40];
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(name, sizeof name, "task/%.20s/comm", entry->d_name);
+        char *comm = read_proc(pid, name, NULL);
+        if (comm && !strcmp(comm, "moonheap\n") && atoi(entry->d_name) != pid)
+            tid = atoi(entry->d_name);
+        free(comm);
+    }
+    if (tasks)
+        closedir(tasks);
+    return tid;
+}
+
+/* Some programs write their title over the environment; what is left is no list of settings. */
+static bool read_settings(struct tool_process *p, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < bytes; at += strlen(p->environment + at) + 1)
+        count++;
+    char **list = calloc(count + 1, sizeof *list);
+    if (!list)
+        return false;
+    count = 0;
+    p->environment_lost = true;
+    for (size_t at = 0; at < bytes; at += strlen(p->environment + at) + 1) {
+        char *entry = p->environment + at;
+        if (!strchr(entry, '='))
+            continue;
+        list[count++] = entry;
+        if (!strncmp(entry, "LD_PRELOAD=", 11))
+            p->environment_lost = false;
+    }
+    options_read(&p->options, list, NULL);
+    free(list);
+    return true;
+}
+
+bool tool_process_read(struct tool_process *p, int pid, struct err *e)
+{
+    *p = (struct tool_process){.pid = pid};
+    char *status = read_proc(pid, "status", NULL);
+    if (!status)
+        return err_set(e, STATUS_NOT_FOUND, "there is no process %d", pid);
+    const char *group = status_line(status, "Tgid");
+    const char *state = status_line(status, "State");
+    bool thread = group && atoi(group) != pid;
+    p->zombie = state && (*state == 'Z' || *state == 'X');
+    p->caught = status_mask(status, "SigCgt");
+    p->blocked = status_mask(status, "SigBlk");
+    int owner = group ? atoi(group) : pid;
+    free(status);
+    if (thread)
+        return err_set(e, STATUS_USAGE, "%d is a thread of process %d; give that pid", pid, owner);
+    if (p->zombie)
+        return err_set(e, STATUS_NOT_FOUND, "process %d has ended (nobody has collected it yet)",
+                       pid);
+
+    size_t environment_bytes = 0, command_bytes = 0;
+    char *maps = read_proc(pid, "maps", NULL);
+    p->environment = maps ? read_proc(pid, "environ", &environment_bytes) : NULL;
+    if (!maps || !p->environment) {
+        int failure = errno;
+        free(maps);
+        if (failure == ENOENT || failure == ESRCH)
+            return err_set(e, STATUS_NOT_FOUND, "process %d ended just now", pid);
+        return err_set(e, STATUS_DENIED,
+                       "process %d may not be looked at (%s); run this as its user or as root", pid,
+                       strerror(failure));
+    }
+    p->has_library = maps_have_library(maps);
+    free(maps);
+    p->command = read_proc(pid, "cmdline", &command_bytes);
+    for (size_t i = 0; p->command && i + 1 < command_bytes; i++)
+        if (!p->command[i])
+            p->command[i] = ' ';
+    if (p->has_library)
+        p->agent_tid = find_agent(pid);
+    if (!p->command || !read_settings(p, environment_bytes)) {
+        tool_process_free(p);
+        return err_set(e, STATUS_NO_MEMORY, "out of memory while looking at process %d", pid);
+    }
+    return true;
+}
+
+void tool_process_free(struct tool_process *p)
+{
+    free(p->environment);
+    free(p->command);
+    *p = (struct tool_process){0};
+}

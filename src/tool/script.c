@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * script.c - `moonheap script`: the second wiring of the pipeline, a saved snapshot in place of the
+ * live process.
+ *
+ * Context: tool.
+ * Invariant: what the script prints is all that goes to stdout, so that it can be compared byte by
+ * byte with what the same script printed in the process; remarks go to stderr.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "script/script.h"
+#include "snapshot/snapshot.h"
+#include "tool.h"
+
+const char tool_script_details[] =
+    "The script is the one that would run in the process. heap.snapshot() gives the saved snapshot,\n"
+    "however often it is called, and heap.stats() its figures; what needs the live process (reading\n"
+    "memory, starting and stopping) answers 'not available offline'. The limits on scripts and their\n"
+    "variables are the same (MOONHEAP_SCRIPT_TIMEOUT, MOONHEAP_LUA_MEMORY).\n"
+    "Exit status: 0, 1 when the script failed, 2 when the snapshot cannot be read.\n";
+
+/* Closing a view must leave the file open for the next one. */
+static void keep(struct snapshot *s)
+{
+    (void)s;
+}
+
+static bool give_view(void *context, bool graph, bool contents, struct snapshot *s, struct err *e)
+{
+    const struct snapshot *file = context;
+    if (graph && !(file->meta->flags & SNAPSHOT_FLAG_GRAPH))
+        return err_set(e, STATUS_UNSUPPORTED,
+                       "this snapshot was saved without references; say heap.snapshot{graph=false}");
+    if (contents)
+        return err_set(e, STATUS_UNSUPPORTED, "contents are not saved with a snapshot");
+    *s = *file;
+    s->release = keep;
+    return true;
+}
+
+static bool give_stats(void *context, struct host_stats *stats, struct err *e)
+{
+    (void)e;
+    const struct snapshot_meta *meta = ((const struct snapshot *)context)->meta;
+    *stats = (struct host_stats){
+#define X(name) .name = meta->name,
+        HOST_STATS(X)
+#undef X
+    };
+    return true;
+}
+
+static bool give_threads(void *context, struct host_thread *out, u32 max, u32 *count, struct err *e)
+{
+    (void)e;
+    const struct snapshot *file = context;
+    *count = 0;
+    for (u32 i = 0; i < file->thread_count && *count < max; i++) {
+        const struct snapshot_thread *t = &file->threads[i];
+        if (!t->alive)
+            continue;
+        struct host_thread *to = &out[(*count)++];
+        *to = (struct host_thread){.number = t->number, .tid = (int)t->tid};
+        text_format(to->name, sizeof to->name, "%s", file->strings + t->name);
+    }
+    return true;
+}
+
+static struct option_track give_recording(void *context)
+{
+    const struct snapshot_meta *meta = ((const struct snapshot *)context)->meta;
+    bool sampled = meta->flags & SNAPSHOT_FLAG_SAMPLED;
+    return (struct option_track){sampled ? TRACK_SAMPLE : TRACK_FULL, meta->sample_bytes};
+}
+
+/* There is no timer offline; a script that asks for one runs once all the same. */
+static void ignore_timer(void *context, u64 ns)
+{
+    (void)context;
+    (void)ns;
+}
+
+static void print_out(void *context, const char *text, size_t bytes)
+{
+    (void)context;
+    fwrite(text, 1, bytes, stdout);
+}
+
+static char *join(char **words, int count)
+{
+    size_t bytes = 1;
+    for (int i = 0; i < count; i++)
+        bytes += strlen(words[i]) + 1;
+    char *line = calloc(1, bytes);
+    for (int i = 0; line && i < count; i++) {
+        strcat(line, i ? " " : "");
+        strcat(line, words[i]);
+    }
+    return line;
+}
+
+static void complain(const char *text)
+{
+    tool_warn("script", "%s", text);
+}
+
+int tool_script_main(int argc, char **argv)
+{
+    if (argc < 3)
+        return tool_usage("script", "which snapshot, and which script?");
+    struct err e = {0};
+    struct snapshot file;
+    if (!snapshot_open_file(&file, argv[1], &e))
+        return tool_cannot("script", "%s", e.text);
+
+    struct options options;
+    options_read(&options, environ, complain);
+    struct script_limits limits = {options.script_timeout_ns, options.lua_memory};
+    struct host host = {
+        .context = &file,
+        .snapshot = give_view,
+        .stats = give_stats,
+        .threads = give_threads,
+        .recording = give_recording,
+        .every = ignore_timer,
+        .print = print_out,
+    };
+    int status = TOOL_CANNOT;
+    char *args = join(argv + 3, argc - 3);
+    struct script *script = args ? script_create(&host, &limits, &e) : NULL;
+    if (script) {
+        struct script_run run = {
+            .path = argv[2],
+            .cause = "request",
+            .args = args,
+            .pid = (int)file.meta->pid,
+            .n = 1,
+        };
+        struct script_outcome outcome = script_run(script, &run);
+        status = outcome.ok ? TOOL_OK : TOOL_FAILED;
+        if (outcome.ok && outcome.waiting)
+            tool_warn("script", "the script waits for another trigger, and offline there is none");
+        script_destroy(script);
+    } else {
+        tool_cannot("script", "%s", args ? e.text : "out of memory");
+    }
+    free(args);
+    snapshot_close(&file);
+    return status;
+}

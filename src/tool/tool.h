@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tool.h - what the subcommands of `moonheap` share: their table's row, how they fail, and what
+ * /proc tells about another process.
+ *
+ * Context: tool.
+ * Invariant: exit codes are 0 done, 1 the script or one of several processes failed, 2 could not be
+ * done at all (wrong usage included). Results go to stdout, everything else to stderr, and an error
+ * says what to do.
+ */
+#ifndef MOONHEAP_TOOL_TOOL_H
+#define MOONHEAP_TOOL_TOOL_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+
+enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_CANNOT = 2 };
+
+/* Every subcommand. X(name, what follows it on the command line, what it does in one line) */
+#define TOOL_COMMANDS(X)                                                                           \
+    X(run, "[options] [--] COMMAND [ARG...]", "start a program with Moonheap inside it")           \
+    X(poke, "[options] PID...", "run the script in a process and show its output here")            \
+    X(ps, "", "list the processes that have Moonheap inside")                                      \
+    X(script, "SNAPSHOT SCRIPT [ARG...]", "run a script on a saved snapshot")                      \
+    X(help, "[COMMAND]", "explain a command")
+
+struct tool_command {
+    const char *name, *synopsis, *summary;
+    const char *details; /* shown by `moonheap help NAME`; whole lines */
+    int (*main)(int argc, char **argv); /* argv[0] is the subcommand's name */
+};
+#define X(command, synopsis, summary)                                                              \
+    int tool_##command##_main(int argc, char **argv);                                              \
+    extern const char tool_##command##_details[];
+TOOL_COMMANDS(X)
+#undef X
+
+/* Prints "moonheap COMMAND: ..." on stderr and returns TOOL_CANNOT. */
+int tool_cannot(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same with "moonheap help COMMAND" recommended. */
+int tool_usage(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+void tool_warn(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* --- where the library is (library.c) ------------------------------------------------------ */
+
+/* Finds libmoonheap.so: MOONHEAP_LIBRARY, else beside this command. */
+bool tool_library_find(char *out, size_t size, struct err *e);
+
+/* --- what a program file is (target.c) ------------------------------------------------------ */
+
+/* Can the loader put a library into what `command` names (looked up in PATH)? When not, *e says
+ * why. A command that cannot be found is an error too. */
+bool tool_target_check(const char *command, struct err *e);
+
+/* --- another process (process.c) ----------------------------------------------------------- */
+
+struct tool_process {
+    int pid;
+    bool zombie;
+    bool has_library;      /* libmoonheap.so is mapped */
+    bool environment_lost; /* the program wrote over its environment: settings are the defaults */
+    u64 caught, blocked;   /* signals with a handler; blocked in the main thread. Bit n-1: signal n */
+    int agent_tid;         /* Moonheap's own thread; 0 = none yet */
+    struct options options; /* its settings; texts point into `environment` */
+    char *environment;
+    char *command;         /* command line, arguments separated by spaces */
+};
+
+/* Fills *p; tool_process_free gives it back. NOT_FOUND: there is no such process; DENIED: it
+ * belongs to someone else. */
+bool tool_process_read(struct tool_process *p, int pid, struct err *e);
+void tool_process_free(struct tool_process *p);
+/* Reads a whole file that need not tell its size; NUL-terminated, *bytes without the NUL (may be
+ * NULL). The caller frees it. NULL with errno set on failure. */
+char *tool_read_file(const char *path, size_t *bytes);
+
+#endif
