@@ -22,8 +22,7 @@ def ask(name):
         while not harness.select.select([books.program.process.stdout], [], [], 0.005)[0]:
             books.program.signal()
         books.wait_quiet()
-        harness.time.sleep(0.05)
-        judge_storm(books, books.program.runs()[1:])
+        judge_storm(books, books.program.settle()[1:])
         judge_quiet(books, books.program.run())
         harness.check(books.program.finish() == 0, "the victim ends well")
 

@@ -126,6 +126,7 @@ class Program:
             preexec_fn=die_with_parent)
         self.pid = self.process.pid
         self.heard = b""
+        self.closed = False
 
     def __enter__(self):
         return self
@@ -134,6 +135,9 @@ class Program:
         self.close()
 
     def close(self):
+        if self.closed:
+            return
+        self.closed = True
         try:
             os.killpg(self.pid, signal.SIGKILL)  # the session that __init__ made, nobody else
         except (ProcessLookupError, PermissionError):
@@ -183,6 +187,19 @@ class Program:
         except AssertionError as e:
             raise AssertionError(f"{e}\noutput so far: {self.said(pid)[-2000:]!r}\n"
                                  f"stderr: {self.stderr()[-2000:]!r}") from None
+
+    def settle(self, pid=None, seconds=30):
+        """Waits until triggers that are under way have been answered; returns all runs."""
+        state = [None, time.monotonic()]
+
+        def still():
+            text = self.said(pid)
+            if text != state[0]:
+                state[:] = text, time.monotonic()
+            complete = text.count("\nDBG>>") + text.startswith("DBG>>") == text.count("\n<<DBG")
+            return complete and time.monotonic() - state[1] > 0.15
+        until(still, seconds, "the output to come to rest")
+        return parse_runs(state[0])
 
     def run(self, script=None, number=signal.SIGUSR1, pid=None, seconds=30):
         """Signals and returns the run that follows. Only for one trigger at a time."""
