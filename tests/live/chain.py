@@ -11,7 +11,7 @@ import signal
 
 from harness import Program, check, main, victim
 
-SETTINGS = ["sigaction", "signal", "bsd", "ignore", "default", "once", "sigset", "sigaction",
+SETTINGS = ["sigaction", "signal", "sysv", "ignore", "default", "once", "sigset", "sigaction",
             "default", "ping"]
 
 
@@ -34,7 +34,7 @@ def test_told_what_it_set():
 
 def test_own_handler_runs_too():
     with Program([victim("handler")], script="print('x')") as program:
-        for setting in ("sigaction", "signal", "bsd", "sigset"):
+        for setting in ("sigaction", "signal", "sysv", "sigset"):
             before = int(program.ask(setting).split()[1])
             for n in (1, 2):
                 check("x" in program.run().body, f"a run after {setting}")
