@@ -68,6 +68,18 @@ static const char *status_line(const char *status, const char *name)
     return NULL;
 }
 
+/* "NSpid:\t4711\t12": the pid in each namespace, the process's own last. */
+static int last_number(const char *line)
+{
+    long number = 0;
+    for (char *end; *line && *line != '\n'; line = end) {
+        number = strtol(line, &end, 10);
+        if (end == line)
+            break;
+    }
+    return (int)number;
+}
+
 static u64 status_mask(const char *status, const char *name)
 {
     const char *value = status_line(status, name);
@@ -139,14 +151,17 @@ bool tool_process_read(struct tool_process *p, int pid, struct err *e)
     const char *group = status_line(status, "Tgid");
     const char *state = status_line(status, "State");
     bool thread = group && atoi(group) != pid;
-    p->zombie = state && (*state == 'Z' || *state == 'X');
+    const char *pids = status_line(status, "NSpid");
+    bool zombie = state && (*state == 'Z' || *state == 'X');
+    p->stopped = state && (*state == 'T' || *state == 't');
+    p->inner_pid = pids ? last_number(pids) : pid;
     p->caught = status_mask(status, "SigCgt");
     p->blocked = status_mask(status, "SigBlk");
     int owner = group ? atoi(group) : pid;
     free(status);
     if (thread)
         return err_set(e, STATUS_USAGE, "%d is a thread of process %d; give that pid", pid, owner);
-    if (p->zombie)
+    if (zombie)
         return err_set(e, STATUS_NOT_FOUND, "process %d has ended (nobody has collected it yet)",
                        pid);
 

@@ -4,7 +4,7 @@
  * /proc tells about another process.
  *
  * Context: tool.
- * Invariant: exit codes are 0 done, 1 the script or one of several processes failed, 2 could not be
+ * Invariant: exit codes are 0 done, 1 the script failed or its answer did not come, 2 could not be
  * done at all (wrong usage included). Results go to stdout, everything else to stderr, and an error
  * says what to do.
  */
@@ -56,8 +56,8 @@ bool tool_target_check(const char *command, struct err *e);
 /* --- another process (process.c) ----------------------------------------------------------- */
 
 struct tool_process {
-    int pid;
-    bool zombie;
+    int pid, inner_pid;    /* as we, and as it itself numbers it (pid namespaces) */
+    bool stopped;          /* by a signal or a debugger */
     bool has_library;      /* libmoonheap.so is mapped */
     bool environment_lost; /* the program wrote over its environment: settings are the defaults */
     u64 caught, blocked;   /* signals with a handler; blocked in the main thread. Bit n-1: signal n */

@@ -66,7 +66,7 @@ static struct session *answer_line(struct session *s, char *line, FILE *out)
         fprintf(out, "hello %s\n", s->name);
     } else if (!strncmp(line, "say ", 4) && s) {
         remember_line(line + 4);
-        snprintf(s->inbox, sizeof s->inbox, "%s", line + 4);
+        snprintf(s->inbox, sizeof s->inbox, "%.79s", line + 4);
         fprintf(out, "%s says %s\n", s->name, s->inbox);
     } else if (!strcmp(line, "logout") && s) {
         fprintf(out, "bye %s\n", s->name);
