@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * partition.c - a set split into rows by a key.
+ *
+ * Context: pure.
+ * Invariant: every block of the set is in exactly one row, so the rows' counts and bytes add up to
+ * the set's.
+ * Why counting, not hashing: groups are dense, so one pass adds into two flat arrays. The blocks of
+ * rows are listed (a counting sort) only when a row's set is first asked for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "query.h"
+
+struct sums {
+    u32 *blocks;
+    u64 *bytes;
+    double *weights, *weighted_bytes; /* NULL without sampling */
+};
+
+static void add_blocks(const struct query_view *v, const struct query_set *set,
+                       const struct query_grouping *by, struct sums *sums)
+{
+    const struct snapshot *s = v->snapshot;
+    block_id b = {0};
+    if (!sums->weights) {
+        QUERY_EACH (set, b) {
+            u32 group = query_group_of(v, by, b);
+            sums->blocks[group]++;
+            sums->bytes[group] += snapshot_block_bytes(s, b);
+        }
+        return;
+    }
+    QUERY_EACH (set, b) {
+        u32 group = query_group_of(v, by, b);
+        u64 bytes = snapshot_block_bytes(s, b);
+        double weight = query_weight(v, bytes);
+        sums->blocks[group]++;
+        sums->weights[group] += weight;
+        sums->weighted_bytes[group] += weight * (double)bytes;
+    }
+}
+
+static int compare_rows(const void *left, const void *right, void *context)
+{
+    const struct query_row *a = left, *b = right;
+    const struct query_grouping *by = context;
+    if (a->bytes != b->bytes)
+        return a->bytes > b->bytes ? -1 : 1;
+    if (a->count != b->count)
+        return a->count > b->count ? -1 : 1;
+    if (by->texts)
+        return strcmp(by->texts[a->group], by->texts[b->group]);
+    return by->fold_hash[a->group] < by->fold_hash[b->group] ? -1 : 1;
+}
+
+void query_partition_build(struct query_partition *p, const struct query_set *set,
+                           const struct query_grouping *by, const struct types_memory *keep,
+                           const struct types_memory *scratch)
+{
+    const struct query_view *v = set->view;
+    struct sums sums = {types_take(scratch, by->group_count, sizeof(u32)),
+                        types_take(scratch, by->group_count, sizeof(u64)), NULL, NULL};
+    if (v->sample_bytes) {
+        sums.weights = types_take(scratch, by->group_count, sizeof(double));
+        sums.weighted_bytes = types_take(scratch, by->group_count, sizeof(double));
+    }
+    add_blocks(v, set, by, &sums);
+    u32 rows = 0;
+    for (u32 g = 0; g < by->group_count; g++)
+        rows += sums.blocks[g] != 0;
+    struct query_row *out = types_take(keep, rows, sizeof *out);
+    u32 n = 0, first = 0;
+    for (u32 g = 0; g < by->group_count; g++) {
+        if (!sums.blocks[g])
+            continue;
+        out[n] = (struct query_row){g, sums.blocks[g], sums.blocks[g], sums.bytes[g], 0};
+        if (sums.weights) {
+            out[n].count = (u64)(sums.weights[g] + 0.5);
+            out[n].bytes = (u64)(sums.weighted_bytes[g] + 0.5);
+        }
+        n++;
+    }
+    struct query_grouping copy = *by;
+    qsort_r(out, n, sizeof *out, compare_rows, &copy);
+    for (u32 i = 0; i < n; i++) {
+        out[i].first = first;
+        first += out[i].blocks;
+    }
+    *p = (struct query_partition){v, set, copy, out, n, NULL};
+}
+
+void query_partition_members(struct query_partition *p, const struct types_memory *keep,
+                             const struct types_memory *scratch)
+{
+    if (p->members || !p->row_count)
+        return;
+    const struct query_row *last = &p->rows[p->row_count - 1];
+    u32 *next = types_take(scratch, p->by.group_count, sizeof *next);
+    u32 *members = types_take(keep, (u64)last->first + last->blocks, sizeof *members);
+    for (u32 i = 0; i < p->row_count; i++)
+        next[p->rows[i].group] = p->rows[i].first;
+    block_id b = {0};
+    QUERY_EACH (p->set, b)
+        members[next[query_group_of(p->view, &p->by, b)]++] = b.v;
+    p->members = members;
+}
+
+u32 query_partition_find(const struct query_partition *p, const char *key)
+{
+    for (u32 i = 0; i < p->row_count; i++)
+        if (query_group_is(p->view, &p->by, p->rows[i].group, key))
+            return i;
+    return p->row_count;
+}

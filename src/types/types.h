@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * types.h - the door of types: what each block of a snapshot is, and how we know.
+ *
+ * Context: pure.
+ * Invariant: id 0 of every name table is "unknown"; ids are dense and a name has one id, so two
+ * blocks are of one type exactly when their type ids are equal. Everything is computed once per
+ * stack, frame and vtable, never per block: asking for a block's type is two array reads.
+ */
+#ifndef MOONHEAP_TYPES_TYPES_H
+#define MOONHEAP_TYPES_TYPES_H
+
+#include "snapshot/snapshot.h"
+
+/* Where results live. `take` gives memory of 8-byte alignment that stays until its owner lets all
+ * of it go at once. It never returns NULL: when memory is out it unwinds (longjmp) past its
+ * caller, which therefore holds nothing that would have to be given back. */
+struct types_memory {
+    void *(*take)(void *context, size_t bytes);
+    void *context;
+};
+
+/* Zeroed room for count records. */
+void *types_take(const struct types_memory *m, u64 count, size_t record_bytes);
+
+/* Names by id and ids by name: open addressing, at most half full, sized once. */
+struct types_names {
+    const char **text; /* [0..count) */
+    u64 *hash;
+    u32 *slots; /* id + 1, 0 = free */
+    u32 count, capacity, mask;
+};
+#define TYPES_NO_NAME UINT32_MAX
+
+/* Makes a table for at most `capacity` names, "unknown" among them as id 0. */
+void types_names_init(struct types_names *n, u32 capacity, const struct types_memory *m);
+/* The id of a name, TYPES_NO_NAME when it is not in the table. */
+u32 types_names_find(const struct types_names *n, const char *text);
+/* The id of a name that outlives the table; it is added when new. */
+u32 types_names_add(struct types_names *n, const char *text);
+/* The same for a name that does not; it is copied when new. */
+u32 types_names_copy(struct types_names *n, const char *text, const struct types_memory *m);
+/* 64 well-mixed bits of a name. */
+u64 types_hash(const char *text);
+
+/* How we know a type, best last. X(NAME, word) */
+#define TYPES_SOURCES(X)                                                                           \
+    X(UNKNOWN, "unknown") /* no call stack was recorded */                                         \
+    X(SITE, "site")       /* named after the function that allocated it */                         \
+    X(RTTI, "rtti")       /* begins with the vtable of a C++ class */
+
+enum types_source {
+#define X(name, word) TYPES_SOURCE_##name,
+    TYPES_SOURCES(X)
+#undef X
+};
+const char *types_source_word(enum types_source source);
+
+struct types {
+    const struct snapshot *snapshot;
+    struct types_names types;     /* id = type_id */
+    struct types_names functions; /* id = site_id too: a site is named by its function */
+    const u8 *sources;            /* enum types_source of each type */
+    const u32 *function_of_frame; /* [0..frame_count] */
+    const u32 *site_frame;        /* [0..stack_count] frame_id at which a stack's site is */
+    const u32 *site_of_stack;     /* [0..stack_count] */
+    const u32 *type_of_stack;     /* [0..stack_count] type of blocks that nothing better types */
+    const u32 *type_of_vtable;    /* [0..vtable_count] 0 = says nothing about the whole block */
+};
+
+/* Fills *t, which refers to *s and lives in m. O(stacks + frames + vtables). */
+void types_build(struct types *t, const struct snapshot *s, const struct types_memory *m);
+
+static inline type_id types_of_block(const struct types *t, block_id b)
+{
+    const struct snapshot *s = t->snapshot;
+    u32 type = s->block_vtable ? t->type_of_vtable[s->block_vtable[b.v - 1]] : 0;
+    return (type_id){type ? type : t->type_of_stack[s->block_stack[b.v - 1]]};
+}
+
+static inline site_id types_site_of_block(const struct types *t, block_id b)
+{
+    return (site_id){t->site_of_stack[t->snapshot->block_stack[b.v - 1]]};
+}
+
+/* The site rule: a block's site is the innermost frame of its stack that is neither in the C or
+ * C++ runtime nor an allocation wrapper; when every frame is one of those, the innermost frame.
+ * Is this frame passed over? `function` is the demangled name, NULL when there is no symbol. */
+bool types_site_passes_over(const char *module_file, const char *function);
+
+/* The class that a mangled typeinfo name ("7session", "*N2ns7sessionE") stands for, as people
+ * write it ("ns::session"); a copy of the name when it is not understood. Cut to size - 1 bytes. */
+void types_rtti_name(const char *mangled, char *out, size_t size);
+
+#endif
