@@ -13,19 +13,23 @@
 
 struct elf_symbols; /* the functions of one file, sorted by address */
 
-/* Opens a file and reads .symtab and .dynsym (and .gnu_debugdata is left for later). When
+/* Opens a file and reads .symtab and .dynsym (.gnu_debugdata is left for later); when the file has
+ * no .symtab, that of its separate debug file under /usr/lib/debug/.build-id, if installed. When
  * build_id_bytes is not 0 the file must carry that build-id: a file that was replaced after it was
  * loaded must not lend its names. */
 bool elf_symbols_open(const char *path, const u8 *build_id, u32 build_id_bytes,
                       struct elf_symbols **out, struct err *e);
 void elf_symbols_close(struct elf_symbols *s);
 
-/* The function that holds `address` (a virtual address of the file: pc - bias), as its mangled
- * name, valid until close; NULL when none does. *offset (may be NULL) gets address - its start. */
+/* The function that holds `address` (a virtual address of the file: pc - bias; for a return address
+ * ask for pc - 1 - bias, since the call may be a function's last instruction), as its mangled name,
+ * valid until close; NULL when none does. *offset (may be NULL) gets address - its start. */
 const char *elf_symbols_find(const struct elf_symbols *s, u64 address, u64 *offset);
 
-/* A C++, Rust or D name as people read it; a copy of the name when it is not mangled. The caller
- * frees it; NULL when memory is out. */
+/* A C++ or Rust function as people read it: "ns::Class::method", without parameters; a name that is
+ * not mangled is copied. Versions (@@GLIBC_2.2.5) and suffixes of compiler-made parts (.cold) are
+ * left out. The caller frees it; NULL when memory is out. Needs up to 2 MiB of stack when the name
+ * is hostile. */
 char *elf_demangle(const char *name);
 
 /* Names of many (file, address) pairs, each file opened once and each answer remembered. */
