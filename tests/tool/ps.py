@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Does `moonheap ps` list the processes that have the library, with their settings, and no others?"""
+import re
+
+import harness
+from harness import Program, check, tool
+
+
+def loaded(*programs):
+    """Waits until the loader of each is through: cat answers."""
+    for p in programs:
+        check(p.ask("there?") == "there?", "cat answers")
+
+
+def rows():
+    done = tool("ps")
+    check(done.returncode == 0, "ps", done)
+    lines = done.stdout.splitlines()
+    check(not lines or re.match(r" +PID TRACK +SIGNAL +SCRIPT +COMMAND$", lines[0]), "head", lines)
+    return {int(line.split()[0]): line.split(None, 4)[1:] for line in lines[1:]}
+
+
+def test_lists_what_has_the_library():
+    with Program(["/bin/cat"]) as p, Program(["/bin/cat", "-u"], moonheap=False) as q:
+        loaded(p, q)
+        found = rows()
+        check(p.pid in found and q.pid not in found, "the one and not the other", found)
+        check(found[p.pid] == ["full", "USR1", p.script_path, "/bin/cat"], "its row", found[p.pid])
+
+
+def test_shows_settings():
+    with Program(["/bin/cat"], track="off", signal="USR2") as p, \
+            Program(["/bin/cat"], track="sample:4096", signal="40") as q:
+        loaded(p, q)
+        found = rows()
+        check(found[p.pid][:2] == ["off", "USR2"], "idle", found)
+        check(found[q.pid][0] == "sample:4096", "sampled", found)
+
+
+def test_order_is_by_pid():
+    with Program(["/bin/cat"]) as p, Program(["/bin/cat"]) as q, Program(["/bin/cat"]) as r:
+        loaded(p, q, r)
+        pids = list(rows())
+        check(pids == sorted(pids) and len(pids) >= 3, "ascending", pids)
+
+
+harness.main()
