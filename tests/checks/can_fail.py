@@ -101,8 +101,12 @@ class Layers(Check):
                                       "int track_call(void) { return ++calls; }"))
 
     def test_name_without_its_room(self):
-        self.check("'sort_rows' is visible to other rooms",
+        self.check("'sort_rows' has linkage",
                    self.compile("query/a.c", "void sort_rows(void) {}"))
+
+    def test_name_of_a_file_of_the_room(self):
+        self.check(None, self.compile("query/rows.c", "void rows_sort(void) {}"),
+                   self.compile("query/a.c", "void query_a(void) {}"))
 
 
 class HotPath(Check):
