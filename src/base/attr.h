@@ -27,8 +27,8 @@ typedef int64_t i64;
 #define UNLIKELY(x)          __builtin_expect(!!(x), 0)
 #define COUNT_OF(array)      (sizeof(array) / sizeof((array)[0]))
 #define CACHE_LINE           64
-#define ROUND_UP(n, align)   (((n) + (align)-1) & ~((align)-1))
-#define ROUND_DOWN(n, align) ((n) & ~((align)-1))
+#define ROUND_DOWN(n, align) ((n) & ~((__typeof__(n))(align)-1))
+#define ROUND_UP(n, align)   ROUND_DOWN((n) + (__typeof__(n))(align)-1, align)
 #define PAGE_BYTES           4096UL
 
 /* Relaxed access to a word that another thread may read or write at the same moment. */

@@ -66,8 +66,8 @@ struct track_cursor {
 /* Lists live blocks by address into out[0..max); returns how many, 0 at the end. Takes no lock
  * and stops nobody: a block that lives through the whole listing is in it exactly once. */
 u32 track_list(struct track_cursor *c, struct track_block *out, u32 max);
-/* The live block that holds `address`; false when none does. */
-bool track_find(u64 address, struct track_block *out);
+/* The live block that begins at `address`; false when none does. */
+bool track_at(u64 address, struct track_block *out);
 
 /* Moves the epoch: blocks recorded from now on are born later than the returned epoch, blocks
  * recorded before are born in it or earlier. Epochs also move by themselves as time passes. */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cfi.h - call frame information: how to get from a code address to its caller's frame.
+ *
+ * Context: hot (cold path of it). Reads the unwind tables of a mapped module in place.
+ * Invariant: nothing outside the module's span is read, whatever the tables say.
+ * Source: DWARF 4, section 6.4; Linux Standard Base Core, "Exception Frames" (.eh_frame and
+ * .eh_frame_hdr); System V ABI for AMD64, figure 3.36 (register numbers).
+ */
+#ifndef MOONHEAP_TRACK_CFI_H
+#define MOONHEAP_TRACK_CFI_H
+
+#include "track.h"
+
+enum { CFI_RBX = 3, CFI_RBP = 6, CFI_RSP = 7, CFI_RA = 16, CFI_REGISTERS = 17 };
+
+enum cfi_how {
+    CFI_SAME = 0,   /* the caller's value is in the register still */
+    CFI_UNDEFINED,  /* there is none; for the return address: this is the outermost frame */
+    CFI_OFFSET,     /* saved at CFA + value */
+    CFI_VAL_OFFSET, /* is CFA + value */
+    CFI_EXPRESSION, /* saved where the expression at address `value` says */
+    CFI_VAL_EXPRESSION,
+    CFI_REGISTER, /* in register number `value` */
+};
+
+struct cfi_rule {
+    u8 how;
+    i64 value;
+};
+
+/* How to leave one frame. The CFA (canonical frame address) is the caller's stack pointer. */
+struct cfi_row {
+    bool cfa_is_expression;
+    u8 cfa_register;
+    bool signal_frame; /* `pc` is the interrupted instruction, not a return address */
+    i64 cfa_offset;
+    u64 cfa_expression;
+    struct cfi_rule rules[CFI_REGISTERS];
+    u64 function_start, function_end;
+};
+
+/* The row for the instruction at `pc` of module `m`. When `pc` is a return address, give pc - 1:
+ * a call may be the last instruction of its function. false when the tables say nothing. */
+bool cfi_find(const struct track_module *m, u64 pc, struct cfi_row *row);
+
+/* Memory of the program as an expression may read it; false when it is not there. */
+struct cfi_memory {
+    void *context;
+    bool (*read)(void *context, u64 address, u64 *value);
+};
+/* Value of the DWARF expression at an address, its length before it. The machine's stack starts
+ * with *initial unless that is NULL. false when it cannot be computed. */
+bool cfi_evaluate(u64 expression, const u64 registers[CFI_REGISTERS], const u64 *initial,
+                  const struct cfi_memory *memory, u64 *result);
+
+/* An expression that only reads one word, at register + offset: `register` and `offset` of it. */
+bool cfi_is_load(u64 expression, u32 *reg, i64 *offset);
+/* An expression that is just register + offset. */
+bool cfi_is_sum(u64 expression, u32 *reg, i64 *offset);
+
+#endif

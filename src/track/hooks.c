@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hooks.c - the interposed functions: they say who called, ask the allocator underneath, and tell
+ * the recorder. No logic lives here.
+ *
+ * Context: hot.
+ * Invariant: a block is erased before it is given back and recorded after it was handed out;
+ * between the two another thread may own its address (heaptrack and memray record a realloc after
+ * the fact, and mistake such a block).
+ * C++'s operators are here too: jemalloc, tcmalloc and mimalloc bring their own, which would reach
+ * their allocator without passing malloc.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "modules.h"
+#include "next.h"
+#include "record.h"
+
+/* --- entering ------------------------------------------------------------------------------ */
+
+/* The first allocation comes before our constructor (of libstdc++, say): it is recorded too, so
+ * the options are read here as soon as the environment is there. */
+static COLD void decide(void)
+{
+    static bool deciding;
+    static struct options options;
+    if (!environ || __atomic_exchange_n(&deciding, true, __ATOMIC_ACQUIRE))
+        return;
+    options_read(&options, environ, NULL);
+    track_start(&options);
+}
+
+static COLD struct thread *enter_first(void)
+{
+    if (record_state == RECORD_UNDECIDED)
+        decide();
+    if (record_state != RECORD_ON)
+        return NULL;
+    struct thread *t = thread_settle();
+    if (t)
+        thread_enter(t);
+    return t;
+}
+
+/* The calling thread, now inside the recorder; NULL when this call is not to be recorded. */
+static ALWAYS_INLINE struct thread *enter(void)
+{
+    struct thread *t = thread_self;
+    if (UNLIKELY(record_state != RECORD_ON || t->mode != THREAD_READY)) {
+        if (record_state == RECORD_OFF || t->mode == THREAD_AGENT || t->mode == THREAD_INSIDE)
+            return NULL;
+        return enter_first();
+    }
+    thread_enter(t);
+    return t;
+}
+
+static ALWAYS_INLINE bool is_agent(void)
+{
+    return UNLIKELY(thread_self->mode == THREAD_AGENT);
+}
+
+/* --- giving back --------------------------------------------------------------------------- */
+
+/* Blocks that never came from the allocator underneath; true when `p` was one, and is dealt with. */
+static NOINLINE bool free_own(void *p)
+{
+    if (next_is_bootstrap(p))
+        return true;
+    struct heap *h = thread_private_heap(p);
+    if (h)
+        heap_free(h, p);
+    return h != NULL;
+}
+
+static void forget_unentered(void *p)
+{
+    struct index_record r;
+    struct thread *t = thread_self;
+    if (record_state == RECORD_ON && t->mode != THREAD_UNBORN)
+        record_death(t, p, &r);
+}
+
+EXPORT void free(void *p)
+{
+    struct index_record r;
+    if (!p)
+        return;
+    struct thread *t = enter();
+    if (UNLIKELY(!t)) {
+        if (free_own(p))
+            return;
+        forget_unentered(p);
+        next.free(p);
+        return;
+    }
+    if (LIKELY(record_death(t, p, &r))) {
+        next.free(p);
+    } else if (!free_own(p)) {
+        POKE(&t->untracked_frees, t->untracked_frees + (record_sample_bytes == 0));
+        next.free(p);
+    }
+    thread_leave(t);
+}
+
+EXPORT void free_sized(void *p, size_t size)
+{
+    (void)size;
+    free(p);
+}
+
+EXPORT void free_aligned_sized(void *p, size_t align, size_t size)
+{
+    (void)align;
+    (void)size;
+    free(p);
+}
+
+/* --- handing out --------------------------------------------------------------------------- */
+
+static void *zero(void *p, size_t bytes)
+{
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
+/* Body of a function that hands out `bytes`: by `ours` on the agent's thread, else by `theirs`. */
+#define HAND_OUT(bytes, ours, theirs)                                                              \
+    struct thread *t = enter();                                                                    \
+    if (UNLIKELY(!t))                                                                              \
+        return is_agent() ? (ours) : (theirs);                                                     \
+    void *p = (theirs);                                                                            \
+    record_birth(t, p, bytes, WALK_ORIGIN());                                                      \
+    thread_leave(t);                                                                               \
+    return p
+
+#define OURS(align, bytes) heap_alloc_aligned(thread_serving_heap(), align, bytes)
+
+EXPORT void *malloc(size_t size)
+{
+    HAND_OUT(size, OURS(16, size), next.malloc(size));
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    HAND_OUT(bytes, zero(OURS(16, bytes), bytes), next.calloc(count, size));
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+    HAND_OUT(size, OURS(align, size), next.memalign(align, size));
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+    HAND_OUT(size, OURS(align, size), next.aligned_alloc(align, size));
+}
+
+EXPORT void *valloc(size_t size)
+{
+    HAND_OUT(size, OURS(PAGE_BYTES, size), next.valloc(size));
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+    HAND_OUT(size, OURS(PAGE_BYTES, ROUND_UP(size, PAGE_BYTES)), next.pvalloc(size));
+}
+
+EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+    struct thread *t = enter();
+    if (UNLIKELY(!t)) {
+        if (!is_agent())
+            return next.posix_memalign(out, align, size);
+        void *p = OURS(align, size);
+        if (p)
+            *out = p;
+        return p ? 0 : ENOMEM;
+    }
+    int failure = next.posix_memalign(out, align, size);
+    if (!failure)
+        record_birth(t, *out, size, WALK_ORIGIN());
+    thread_leave(t);
+    return failure;
+}
+
+/* --- realloc ------------------------------------------------------------------------------- */
+
+/* A block that is not the allocator's moves to one that is (or back, for the agent). */
+static COLD void *move_own(void *old, size_t old_bytes, size_t size)
+{
+    void *p = is_agent() ? OURS(16, size) : next.malloc(size);
+    if (p)
+        memcpy(p, old, old_bytes < size ? old_bytes : size);
+    if (p)
+        free_own(old);
+    return p;
+}
+
+static COLD void *realloc_unentered(void *old, size_t size)
+{
+    struct heap *h = old ? thread_private_heap(old) : NULL;
+    if (is_agent() && (!old || h == thread_serving_heap()))
+        return heap_realloc(thread_serving_heap(), old, size);
+    if (old && next_is_bootstrap(old))
+        return move_own(old, next_bootstrap_bytes(old), size);
+    if (h)
+        return move_own(old, heap_block_bytes(h, old), size);
+    if (old)
+        forget_unentered(old);
+    return next.realloc(old, size);
+}
+
+static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
+                                      struct walk_origin origin)
+{
+    struct index_record r;
+    bool had = old && record_death(t, old, &r);
+    void *p;
+    if (old && UNLIKELY(!had)) {
+        if (next_is_bootstrap(old) || thread_private_heap(old)) {
+            p = realloc_unentered(old, size);
+        } else {
+            POKE(&t->untracked_frees, t->untracked_frees + (record_sample_bytes == 0));
+            p = next.realloc(old, size);
+        }
+    } else {
+        p = next.realloc(old, size);
+        if (UNLIKELY(!p && had && size != 0)) {
+            record_undo_death(t, old, r);
+            return NULL;
+        }
+    }
+    record_birth(t, p, size, origin);
+    return p;
+}
+
+EXPORT void *realloc(void *old, size_t size)
+{
+    struct thread *t = enter();
+    if (UNLIKELY(!t))
+        return realloc_unentered(old, size);
+    void *p = reallocate(t, old, size, WALK_ORIGIN());
+    thread_leave(t);
+    return p;
+}
+
+EXPORT void *reallocarray(void *old, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    struct thread *t = enter();
+    if (UNLIKELY(!t))
+        return realloc_unentered(old, bytes);
+    void *p = reallocate(t, old, bytes, WALK_ORIGIN());
+    thread_leave(t);
+    return p;
+}
+
+/* --- C++ ----------------------------------------------------------------------------------- */
+
+typedef void *new_operator(size_t size, size_t second, size_t third);
+
+/* What new does when memory is out (call the handler, try again, throw) is the C++ library's
+ * business: its own operator is called, and comes back to malloc. */
+static COLD new_operator *cxx_operator(const char *name)
+{
+    void *f = dlsym(RTLD_NEXT, name);
+    new_operator *operator;
+    if (!f) {
+        static const char message[] = "moonheap: operator new: out of memory, and no C++ library "
+                                      "to throw std::bad_alloc\n";
+        sys_write_all(2, message, sizeof message - 1, 100);
+        abort();
+    }
+    memcpy(&operator, &f, sizeof f);
+    return operator;
+}
+
+/* Body of operator new: 0 bytes are a block of their own, too. */
+#define NEW(align, theirs, name, second, third)                                                    \
+    struct thread *t = enter();                                                                    \
+    void *p;                                                                                       \
+    if (UNLIKELY(!t)) {                                                                            \
+        p = is_agent() ? OURS(align, size) : (theirs);                                             \
+    } else {                                                                                       \
+        p = (theirs);                                                                              \
+        record_birth(t, p, size, WALK_ORIGIN());                                                   \
+        thread_leave(t);                                                                           \
+    }                                                                                              \
+    if (LIKELY(p))                                                                                 \
+        return p;                                                                                  \
+    return cxx_operator(name)(size, second, third)
+
+EXPORT void *_Znwm(size_t size);
+EXPORT void *_ZnwmRKSt9nothrow_t(size_t size, size_t tag);
+EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t align);
+EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t align, size_t tag);
+
+void *_Znwm(size_t size)
+{
+    NEW(16, next.malloc(size + !size), "_Znwm", 0, 0);
+}
+
+void *_ZnwmRKSt9nothrow_t(size_t size, size_t tag)
+{
+    NEW(16, next.malloc(size + !size), "_ZnwmRKSt9nothrow_t", tag, 0);
+}
+
+void *_ZnwmSt11align_val_t(size_t size, size_t align)
+{
+    NEW(align, next.memalign(align, size + !size), "_ZnwmSt11align_val_t", align, 0);
+}
+
+void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t align, size_t tag)
+{
+    NEW(align, next.memalign(align, size + !size), "_ZnwmSt11align_val_tRKSt9nothrow_t", align,
+        tag);
+}
+
+/* The array forms do the same, and every delete is free: sizes and alignments are hints. */
+#define ALIAS_TABLE(X)                                                                             \
+    X(_Znam, _Znwm)                                                                                \
+    X(_ZnamRKSt9nothrow_t, _ZnwmRKSt9nothrow_t)                                                    \
+    X(_ZnamSt11align_val_t, _ZnwmSt11align_val_t)                                                  \
+    X(_ZnamSt11align_val_tRKSt9nothrow_t, _ZnwmSt11align_val_tRKSt9nothrow_t)                      \
+    X(_ZdlPv, free)                                                                                \
+    X(_ZdaPv, free)                                                                                \
+    X(_ZdlPvm, free)                                                                               \
+    X(_ZdaPvm, free)                                                                               \
+    X(_ZdlPvRKSt9nothrow_t, free)                                                                  \
+    X(_ZdaPvRKSt9nothrow_t, free)                                                                  \
+    X(_ZdlPvSt11align_val_t, free)                                                                 \
+    X(_ZdaPvSt11align_val_t, free)                                                                 \
+    X(_ZdlPvmSt11align_val_t, free)                                                                \
+    X(_ZdaPvmSt11align_val_t, free)                                                                \
+    X(_ZdlPvSt11align_val_tRKSt9nothrow_t, free)                                                   \
+    X(_ZdaPvSt11align_val_tRKSt9nothrow_t, free)
+
+#define X(name, target) __asm__(".globl " #name "\n.type " #name ", @function\n.set " #name ", " #target);
+ALIAS_TABLE(X)
+#undef X
+
+/* --- unloading ----------------------------------------------------------------------------- */
+
+/* dlclose may be interposed, unlike dlopen, where the loader looks at who calls. */
+EXPORT int dlclose(void *handle)
+{
+    static int (*next_dlclose)(void *);
+    int (*f)(void *) = ACQUIRE(&next_dlclose);
+    if (!f) {
+        void *found = dlsym(RTLD_NEXT, "dlclose");
+        memcpy(&f, &found, sizeof f);
+        RELEASE(&next_dlclose, f);
+    }
+    int result = f(handle);
+    modules_check();
+    return result;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * index.c - leaves of the index, and listing it.
+ *
+ * Context: hot for making leaves; the rest agent and frozen.
+ */
+#include "index.h"
+
+u64 *index_root[1 << (INDEX_ADDRESS_BITS - INDEX_REGION_BITS)];
+u8 index_shift = 3;
+
+enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), WINDOW_PAGES = 256 };
+
+/* One page more than the region needs: the last block's second word may lie behind it. */
+static size_t leaf_bytes(void)
+{
+    return (8ul << (INDEX_REGION_BITS - index_shift)) + PAGE_BYTES;
+}
+
+static u64 leaf_slots(void)
+{
+    return 1ul << (INDEX_REGION_BITS - index_shift);
+}
+
+COLD u64 *index_make_leaf(u64 address)
+{
+    if (address >> INDEX_ADDRESS_BITS)
+        return NULL;
+    u64 **place = &index_root[address >> INDEX_REGION_BITS], *none = NULL;
+    u64 *leaf = sys_map(leaf_bytes());
+    if (!leaf)
+        return NULL;
+    if (!__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
+        sys_unmap(leaf, leaf_bytes());
+    return index_slot(address);
+}
+
+void index_start(bool glibc)
+{
+    index_shift = glibc ? 5 : 3;
+}
+
+void index_clear(void)
+{
+    for (u64 i = 0; i < COUNT_OF(index_root); i++)
+        if (PEEK(&index_root[i]))
+            sys_discard(index_root[i], leaf_bytes());
+}
+
+static void decode(u64 region, u64 slot, u64 word, u64 next, struct track_block *b)
+{
+    b->addr = region << INDEX_REGION_BITS | slot << index_shift;
+    if (index_shift == 5)
+        b->addr |= (word >> 1 & 1) << 4;
+    b->size = index_long(word) ? next >> 1 : word >> 2 & 63;
+    b->stack = (u32)(word >> 8) & 0x3ffffff;
+    b->thread = (u32)(word >> 34) & 0xfff;
+    b->birth = (u32)(word >> 46);
+}
+
+/* Reads the record at a slot that its owner may change at any moment. */
+static bool read_slot(u64 region, u64 slot, struct track_block *b)
+{
+    const u64 *at = index_root[region] + slot;
+    for (;;) {
+        u64 word = ACQUIRE(at);
+        if (!(word & 1))
+            return false;
+        u64 next = index_long(word) ? ACQUIRE(at + 1) : 0;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (PEEK(at) != word || (index_long(word) && (next == 0 || (next & 1))))
+            continue;
+        decode(region, slot, word, next, b);
+        return true;
+    }
+}
+
+/* Which of the pages from `page` on were ever touched? Reading an untouched one would make the
+ * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there. */
+static void touched_pages(const u64 *leaf, u64 page, u64 count, u64 present[WINDOW_PAGES])
+{
+    int fd = sys_open("/proc/self/pagemap", 0, 0);
+    size_t bytes = count * sizeof(u64);
+    long got = fd < 0 ? -1
+                      : sys_pread(fd, present, bytes,
+                                  ((u64)leaf / PAGE_BYTES + page) * sizeof(u64));
+    if (fd >= 0)
+        sys_close(fd);
+    for (u64 i = 0; i < count; i++)
+        present[i] = got == (long)bytes ? present[i] >> 62 : 1; /* present or swapped out */
+}
+
+u64 index_own_bytes(void)
+{
+    u64 present[WINDOW_PAGES], touched = 0;
+    for (u64 region = 0; region < COUNT_OF(index_root); region++) {
+        const u64 *leaf = ACQUIRE(&index_root[region]);
+        u64 pages = leaf ? leaf_slots() / PAGE_SLOTS : 0;
+        for (u64 page = 0; page < pages; page += WINDOW_PAGES) {
+            u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
+            touched_pages(leaf, page, count, present);
+            for (u64 i = 0; i < count; i++)
+                touched += present[i] != 0;
+        }
+    }
+    return touched * PAGE_BYTES;
+}
+
+/* Lists blocks of one page of a leaf from `from_slot` on. */
+static u32 list_page(u64 region, u64 page, u64 from_slot, struct track_block *out, u32 max,
+                     u64 *next_slot)
+{
+    u32 n = 0;
+    u64 slot = from_slot > page * PAGE_SLOTS ? from_slot : page * PAGE_SLOTS;
+    u64 end = (page + 1) * PAGE_SLOTS;
+    for (; slot < end && n < max; slot++)
+        if (read_slot(region, slot, &out[n]))
+            n++;
+    *next_slot = slot;
+    return n;
+}
+
+u32 track_list(struct track_cursor *c, struct track_block *out, u32 max)
+{
+    u64 present[WINDOW_PAGES];
+    u32 n = 0;
+    for (u64 region = c->next >> INDEX_REGION_BITS; region < COUNT_OF(index_root); region++) {
+        const u64 *leaf = ACQUIRE(&index_root[region]);
+        if (!leaf)
+            continue;
+        u64 start = region << INDEX_REGION_BITS;
+        u64 slot = c->next > start ? (c->next - start) >> index_shift : 0;
+        u64 pages = leaf_slots() / PAGE_SLOTS;
+        u64 page = slot / PAGE_SLOTS;
+        while (page < pages) {
+            u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
+            touched_pages(leaf, page, count, present);
+            for (u64 i = 0; i < count; i++, page++) {
+                if (!present[i])
+                    continue;
+                n += list_page(region, page, slot, out + n, max - n, &slot);
+                if (n == max) {
+                    c->next = start | slot << index_shift;
+                    if (slot == leaf_slots())
+                        c->next = start + (1ul << INDEX_REGION_BITS);
+                    return n;
+                }
+            }
+        }
+        c->next = start + (1ul << INDEX_REGION_BITS);
+    }
+    c->next = (u64)COUNT_OF(index_root) << INDEX_REGION_BITS;
+    return n;
+}
+
+bool track_at(u64 address, struct track_block *out)
+{
+    const u64 *slot = index_slot(address);
+    u64 region = address >> INDEX_REGION_BITS;
+    return slot && read_slot(region, (u64)(slot - index_root[region]), out) &&
+           out->addr == address;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * next.h - the allocator underneath: libc's, or the jemalloc, tcmalloc or mimalloc that the program
+ * was linked with.
+ *
+ * Context: hot.
+ * Invariant: every pointer is callable from the first instruction of the process on: it starts at
+ * a bootstrap version that finds the real one. All functions come from one library, since a block
+ * must go back where it came from; what that library lacks is made of what it has.
+ */
+#ifndef MOONHEAP_TRACK_NEXT_H
+#define MOONHEAP_TRACK_NEXT_H
+
+#include "base/base.h"
+
+struct next_table {
+    void *(*malloc)(size_t size);
+    void *(*calloc)(size_t count, size_t size);
+    void *(*realloc)(void *p, size_t size);
+    void (*free)(void *p);
+    void *(*memalign)(size_t align, size_t size);
+    void *(*aligned_alloc)(size_t align, size_t size);
+    int (*posix_memalign)(void **p, size_t align, size_t size);
+    void *(*valloc)(size_t size);
+    void *(*pvalloc)(size_t size);
+};
+extern struct next_table next;
+
+/* Finds the allocator; does nothing the second time. */
+void next_resolve(void);
+
+/* Was this handed out while the allocator was being looked for? Such a block is never freed. */
+bool next_is_bootstrap(const void *p);
+/* Its size. */
+size_t next_bootstrap_bytes(const void *p);
+
+#endif

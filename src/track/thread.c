@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * thread.c - see thread.h.
+ *
+ * Context: hot; the functions of track.h in it are for the agent.
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "thread.h"
+
+enum { PRIVATE_HEAP_MAX = 64 };
+
+static struct thread unborn = {.mode = THREAD_UNBORN};
+__thread struct thread *thread_self = &unborn;
+static __thread struct heap *serving_heap;
+static __thread u8 mode_before_borrow;
+
+static struct thread *threads; /* every struct ever made */
+static struct thread *candidate; /* where the search for one to take over goes on */
+static u64 own_bytes;
+
+/* Who was given a number; outlives the thread, since its blocks may. */
+struct identity {
+    int tid;
+    u64 stack_hi;
+    char name[16];
+};
+static struct identity identities[THREAD_NUMBER_MAX + 1];
+static u32 numbers_given;
+
+/* Heaps that the agents of this process and of those it was forked from have used. */
+static struct {
+    struct heap *heap;
+} privates[PRIVATE_HEAP_MAX];
+
+static i64 total_blocks, total_bytes, peak_blocks, peak_bytes;
+static struct track_counters base_line; /* figures at the time recording began */
+
+static void identify(struct thread *t)
+{
+    u32 n = PEEK(&numbers_given);
+    while (n < THREAD_NUMBER_MAX - 1 &&
+           !__atomic_compare_exchange_n(&numbers_given, &n, n + 1, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+    }
+    t->number = n < THREAD_NUMBER_MAX - 1 ? n + 1 : THREAD_NUMBER_MAX;
+    struct identity *who = &identities[t->number];
+    who->tid = t->tid;
+    sys_call(SYS_prctl, PR_GET_NAME, who->name, 0);
+    u64 here = (u64)__builtin_frame_address(0);
+    for (u32 i = 0; i < THREAD_STACK_RANGES; i++)
+        if (here >= t->stacks[i].lo && here < t->stacks[i].hi)
+            who->stack_hi = t->stacks[i].hi;
+}
+
+/* Looks at one struct in turn: was the thread that used it lost? One system call for each new
+ * thread is enough to keep the structs as few as the threads. */
+static struct thread *take_over(int pid)
+{
+    struct thread *t = PEEK(&candidate);
+    if (!t)
+        t = ACQUIRE(&threads);
+    if (!t)
+        return NULL;
+    POKE(&candidate, t->next);
+    u32 taken = PEEK(&t->taken);
+    if (taken && sys_thread_alive(pid, t->tid))
+        return NULL;
+    if (!__atomic_compare_exchange_n(&t->taken, &taken, taken + 1, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return NULL;
+    return t;
+}
+
+static struct thread *make(void)
+{
+    size_t bytes = ROUND_UP(sizeof(struct thread), PAGE_BYTES);
+    struct thread *t = sys_map(bytes);
+    if (!t)
+        return NULL;
+    __atomic_fetch_add(&own_bytes, bytes, __ATOMIC_RELAXED);
+    t->taken = 1;
+    t->next = ACQUIRE(&threads);
+    while (!__atomic_compare_exchange_n(&threads, &t->next, t, true, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+    }
+    return t;
+}
+
+/* Signals are blocked meanwhile: a handler that allocates would be born a second time. Threads of
+ * ours get no number: they are not among the program's. */
+static COLD struct thread *birth(bool numbered)
+{
+    u64 all = ~0ul, before = 0;
+    sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, 8, 0, 0);
+    struct thread *t = take_over(sys_getpid());
+    if (!t)
+        t = make();
+    if (t) {
+        t->tid = sys_gettid();
+        t->pending = false;
+        t->last_count = 0;
+        memset(t->stacks, 0, sizeof t->stacks);
+        t->random = (u64)t->tid * 0x9e3779b97f4a7c15ul ^ sys_monotonic_ns();
+        t->until_sample = 0;
+        t->tick_period = 1;
+        t->number = 0;
+        if (numbered)
+            identify(t);
+        POKE(&t->mode, THREAD_READY);
+        thread_self = t;
+    }
+    sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8, 0, 0);
+    return t;
+}
+
+struct thread *thread_settle(void)
+{
+    struct thread *t = thread_self;
+    if (t->mode == THREAD_READY)
+        return t;
+    return t->mode == THREAD_UNBORN ? birth(true) : NULL;
+}
+
+struct thread *thread_settle_agent(void)
+{
+    struct thread *t = thread_self;
+    return t->mode == THREAD_UNBORN ? birth(true) : t;
+}
+
+COLD void thread_act(struct thread *t)
+{
+    POKE(&t->pending, false);
+    void (*act)(void) = t->act;
+    if (act)
+        act();
+}
+
+bool track_defer(void (*act)(void))
+{
+    struct thread *t = thread_self;
+    if (PEEK(&t->mode) != THREAD_INSIDE)
+        return false;
+    t->act = act;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    POKE(&t->pending, true);
+    return true;
+}
+
+/* --- private heaps ------------------------------------------------------------------------- */
+
+static void know_heap(struct heap *h)
+{
+    for (u32 i = 0; i < PRIVATE_HEAP_MAX; i++) {
+        struct heap *none = NULL;
+        if (ACQUIRE(&privates[i].heap) == h)
+            return;
+        if (__atomic_compare_exchange_n(&privates[i].heap, &none, h, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return;
+    }
+}
+
+struct heap *thread_private_heap(const void *p)
+{
+    for (u32 i = 0; i < PRIVATE_HEAP_MAX; i++) {
+        struct heap *h = PEEK(&privates[i].heap);
+        if (!h)
+            return NULL;
+        if (heap_owns(h, p))
+            return h;
+    }
+    return NULL;
+}
+
+struct heap *thread_serving_heap(void)
+{
+    return serving_heap;
+}
+
+void track_become_agent(struct heap *private)
+{
+    if (thread_self->mode == THREAD_UNBORN)
+        birth(false);
+    track_borrow_begin(private);
+}
+
+void track_borrow_begin(struct heap *private)
+{
+    struct thread *t = thread_settle_agent();
+    know_heap(private);
+    serving_heap = private;
+    mode_before_borrow = t->mode;
+    POKE(&t->mode, THREAD_AGENT);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void track_borrow_end(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    POKE(&thread_self->mode, mode_before_borrow);
+}
+
+/* --- counters ------------------------------------------------------------------------------ */
+
+static void raise_peak(i64 *peak, i64 value)
+{
+    i64 seen = PEEK(peak);
+    while (value > seen && !__atomic_compare_exchange_n(peak, &seen, value, true,
+                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
+COLD void thread_flush(struct thread *t)
+{
+    i64 blocks = t->unflushed_blocks, bytes = t->unflushed_bytes;
+    t->unflushed_blocks = 0;
+    t->unflushed_bytes = 0;
+    raise_peak(&peak_blocks,
+               __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
+    raise_peak(&peak_bytes, __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED));
+}
+
+static void sum_raw(struct track_counters *c, i64 *blocks, i64 *bytes)
+{
+    memset(c, 0, sizeof *c);
+    *blocks = *bytes = 0;
+    for (struct thread *t = ACQUIRE(&threads); t; t = t->next) {
+        c->allocations += PEEK(&t->allocations);
+        c->frees += PEEK(&t->frees);
+        c->untracked_frees += PEEK(&t->untracked_frees);
+        c->lost += PEEK(&t->lost);
+        c->cut_stacks += PEEK(&t->cut_stacks);
+        *blocks += PEEK(&t->live_blocks);
+        *bytes += PEEK(&t->live_bytes);
+    }
+}
+
+/* Threads move on while they are summed up; a difference must not wrap below zero. */
+static u64 since(u64 now, u64 then)
+{
+    return (i64)(now - then) > 0 ? now - then : 0;
+}
+
+void thread_sum(struct track_counters *c)
+{
+    i64 blocks, bytes;
+    sum_raw(c, &blocks, &bytes);
+    c->live_blocks = since((u64)blocks, base_line.live_blocks);
+    c->live_bytes = since((u64)bytes, base_line.live_bytes);
+    c->allocations = since(c->allocations, base_line.allocations);
+    c->frees = since(c->frees, base_line.frees);
+    c->untracked_frees = since(c->untracked_frees, base_line.untracked_frees);
+    c->lost = since(c->lost, base_line.lost);
+    c->cut_stacks = since(c->cut_stacks, base_line.cut_stacks);
+    raise_peak(&peak_blocks, (i64)c->live_blocks);
+    raise_peak(&peak_bytes, (i64)c->live_bytes);
+    c->peak_blocks = (u64)PEEK(&peak_blocks);
+    c->peak_bytes = (u64)PEEK(&peak_bytes);
+}
+
+void thread_reset_counters(void)
+{
+    i64 blocks, bytes;
+    sum_raw(&base_line, &blocks, &bytes);
+    base_line.live_blocks = (u64)blocks;
+    base_line.live_bytes = (u64)bytes;
+    POKE(&total_blocks, 0);
+    POKE(&total_bytes, 0);
+    POKE(&peak_blocks, 0);
+    POKE(&peak_bytes, 0);
+}
+
+void track_reset_peak(void)
+{
+    POKE(&peak_blocks, 0);
+    POKE(&peak_bytes, 0);
+}
+
+u64 thread_own_bytes(void)
+{
+    return PEEK(&own_bytes);
+}
+
+/* --- for the agent ------------------------------------------------------------------------- */
+
+static void read_name(int tid, char name[16])
+{
+    char path[64];
+    text_format(path, sizeof path, "/proc/self/task/%d/comm", tid);
+    int fd = sys_open(path, 0, 0);
+    if (fd < 0)
+        return;
+    long n = sys_read(fd, name, 15);
+    sys_close(fd);
+    if (n > 0)
+        name[name[n - 1] == '\n' ? n - 1 : n] = 0;
+}
+
+u32 track_threads(struct track_thread *out, u32 max)
+{
+    int pid = sys_getpid();
+    u32 n = PEEK(&numbers_given);
+    if (n > max)
+        n = max;
+    for (u32 i = 0; i < n; i++) {
+        struct identity *who = &identities[i + 1];
+        out[i] = (struct track_thread){.number = i + 1, .tid = who->tid};
+        out[i].alive = who->tid && sys_thread_alive(pid, who->tid);
+        out[i].stack_hi = who->stack_hi;
+        if (out[i].alive)
+            read_name(who->tid, who->name);
+        memcpy(out[i].name, who->name, sizeof who->name);
+    }
+    return n;
+}
+
+/* In the child only the thread that forked is left, under a new id. */
+void track_after_fork(void)
+{
+    struct thread *t = thread_self;
+    if (t->mode == THREAD_UNBORN)
+        return;
+    t->tid = sys_gettid();
+    if (t->number)
+        identities[t->number].tid = t->tid;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * thread.h - what the recorder keeps for each thread of the program.
+ *
+ * Context: hot.
+ * Invariant: a struct thread is written by its own thread only (others read the counters while
+ * they move); `mode` says whether the recorder may be entered. Structs of threads that are gone
+ * are taken over by new ones, so their number is that of the most threads at one time.
+ * Why no destructor: pthread keys allocate and run too early; that a thread is gone is asked of
+ * the kernel when a new one needs a struct.
+ */
+#ifndef MOONHEAP_TRACK_THREAD_H
+#define MOONHEAP_TRACK_THREAD_H
+
+#include "track.h"
+
+enum thread_mode {
+    THREAD_READY = 0, /* the recorder may be entered */
+    THREAD_INSIDE,    /* it has been: what the allocator calls from within is its own affair */
+    THREAD_UNBORN,    /* no struct yet; all such threads share one, which is never written */
+    THREAD_AGENT,     /* ours: allocations are served from the private heap */
+};
+
+enum { THREAD_NUMBER_MAX = 4095, THREAD_STACK_RANGES = 8, STACK_LIMIT_MAX = 256 };
+
+/* One frame of the last stack seen, as the walk left it: the state in which the frame was found
+ * and where each part of that state was read. From the same state, and with those words of memory
+ * unchanged, the rest of the walk must go the same way; walk.c rests on that. */
+struct walk_step {
+    u64 pc;       /* return address into this frame */
+    u64 slot;     /* where it was read */
+    u64 rbp;      /* value of rbp in this frame */
+    u64 rbp_slot; /* where it was read; 0 = as in the frame below */
+    u64 cfa_slot; /* where the address of `slot` was read; 0 = it follows from registers */
+    u64 rule;     /* unwind rule of pc */
+    u32 node;     /* trie node of the stack from the outermost frame to this one */
+    bool rbp_matters; /* a frame further out is found through this value of rbp */
+};
+
+struct thread {
+    u8 mode; /* enum thread_mode */
+    bool pending; /* a signal came while INSIDE: call `act` on leaving */
+    u8 until_tick; /* allocations until the clock is looked at again */
+    u8 tick_period;
+    u64 last_tick_ns;
+    u32 number; /* 1.., THREAD_NUMBER_MAX for all beyond */
+    int tid;
+    u32 taken; /* nonzero while a thread uses it */
+    void (*act)(void);
+    struct thread *next; /* list of all */
+
+    u64 allocations, frees, untracked_frees, lost, cut_stacks;
+    i64 live_blocks, live_bytes;         /* born here minus freed here: may be negative */
+    i64 unflushed_blocks, unflushed_bytes; /* not yet in the totals that the peak is taken of */
+    i64 until_sample;                    /* bytes until the next sampled one */
+    u64 random;                          /* state of the generator for that */
+
+    struct {
+        u64 lo, hi;
+    } stacks[THREAD_STACK_RANGES]; /* mappings that its stacks lie in, latest first */
+    u32 last_count;
+    u32 last_generation; /* of the rules it was walked by */
+    bool last_cut;       /* it went on beyond last[0] */
+    struct walk_step last[STACK_LIMIT_MAX];  /* outermost first */
+    struct walk_step fresh[STACK_LIMIT_MAX]; /* innermost first */
+    u64 pcs[STACK_LIMIT_MAX];
+
+    struct {
+        struct maps_reader reader;
+        struct maps_region region;
+        char maps[MAPS_BUFFER_BYTES];
+        char path[512];
+        char page[PAGE_BYTES];
+    } scratch; /* since the stack it runs on may be small */
+};
+
+extern __thread struct thread *thread_self;
+
+/* Gives an unborn thread its struct and returns it; NULL when the caller must pass its call
+ * through unrecorded: it is inside already, or memory is out. Not for the agent. */
+struct thread *thread_settle(void);
+/* The same for a caller that only needs the scratch memory, the agent included. */
+struct thread *thread_settle_agent(void);
+
+/* Leaving the recorder; acts on a signal that came meanwhile. */
+static ALWAYS_INLINE void thread_enter(struct thread *t)
+{
+    POKE(&t->mode, THREAD_INSIDE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void thread_act(struct thread *t);
+
+static ALWAYS_INLINE void thread_leave(struct thread *t)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    POKE(&t->mode, THREAD_READY);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (UNLIKELY(PEEK(&t->pending)))
+        thread_act(t);
+}
+
+/* Heap of ours that holds `p`; NULL when it is not ours. */
+struct heap *thread_private_heap(const void *p);
+/* Heap that serves the calling thread's allocations; it is in mode THREAD_AGENT. */
+struct heap *thread_serving_heap(void);
+
+/* Sums over all threads since recording began. */
+void thread_sum(struct track_counters *c);
+void thread_reset_counters(void);
+/* Adds what a thread has gathered to the totals, and moves the peak. */
+void thread_flush(struct thread *t);
+u64 thread_own_bytes(void);
+
+#endif
