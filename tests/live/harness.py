@@ -27,6 +27,8 @@ TOOL = os.path.abspath(os.environ.get("MOONHEAP_TOOL", "build/bin/moonheap"))
 BUILD = os.path.abspath(os.environ.get("MOONHEAP_BUILD", "build"))
 SOURCE = os.path.abspath(os.environ.get("MOONHEAP_SOURCE", "."))
 
+USR1 = signal.SIGUSR1  # the default trigger
+
 LIB_DIR = "/usr/lib/x86_64-linux-gnu"
 ALLOCATORS = {
     "jemalloc": f"{LIB_DIR}/libjemalloc.so.2",
@@ -173,7 +175,7 @@ class Program:
     def runs(self, pid=None):
         return parse_runs(self.said(pid))
 
-    def signal(self, number=signal.SIGUSR1, pid=None):
+    def signal(self, number=USR1, pid=None):
         os.kill(pid or self.pid, number)
 
     def wait_runs(self, count, seconds=30, pid=None):
@@ -201,7 +203,7 @@ class Program:
         until(still, seconds, "the output to come to rest")
         return parse_runs(state[0])
 
-    def run(self, script=None, number=signal.SIGUSR1, pid=None, seconds=30):
+    def run(self, script=None, number=USR1, pid=None, seconds=30):
         """Signals and returns the run that follows. Only for one trigger at a time."""
         if script is not None:
             self.write_script(script)
