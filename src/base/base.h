@@ -15,6 +15,7 @@
 #include "log.h"
 #include "maps.h"
 #include "options.h"
+#include "process.h"
 #include "request.h"
 #include "sys.h"
 #include "text.h"

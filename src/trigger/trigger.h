@@ -18,5 +18,10 @@
 bool trigger_start(int signal, void (*wake)(const ucontext_t *interrupted), struct err *e);
 /* Our signal's number; 0 before trigger_start. */
 int trigger_signal(void);
+/* Sends our signal to a thread of this process once more: wake is called again, but the program's
+ * own handler, which saw the first, is not. Raw system calls only. false when it is gone. */
+bool trigger_repeat(int pid, int tid);
+/* In a forked child, from pthread_atfork. */
+void trigger_after_fork(void);
 
 #endif
