@@ -118,7 +118,10 @@ int tool_script_main(int argc, char **argv)
 
     struct options options;
     options_read(&options, environ, complain);
-    struct script_limits limits = {options.script_timeout_ns, options.lua_memory};
+    struct script_limits limits = {
+        .timeout_ns = options.script_timeout_ns,
+        .memory_bytes = options.lua_memory,
+    };
     struct host host = {
         .context = &file,
         .snapshot = give_view,
