@@ -64,7 +64,7 @@ def test_names_in_documents_exist():
     for name in ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/scripting.md"]:
         for path in re.findall(r"`((?:src|tests|scripts|docs|include|lua)/[\w./]*\w/?)`",
                                read(name)):
-            if not os.path.exists(os.path.join(SOURCE, path)):
+            if not re.search("ROOM|NAME", path) and not os.path.exists(f"{SOURCE}/{path}"):
                 missing.append(f"{name}: {path}")
     check(not missing, "no such files", *missing)
 
