@@ -446,6 +446,12 @@ bool cfi_find(const struct track_module *m, u64 pc, struct cfi_row *row)
     return row->cfa_is_expression || row->cfa_register < CFI_REGISTERS;
 }
 
+bool cfi_is_entry(const struct track_module *m, u64 pc)
+{
+    struct cfi_row row;
+    return cfi_find(m, pc, &row) && row.function_start == pc;
+}
+
 /* --- expressions --------------------------------------------------------------------------- */
 
 enum { OP_DEREF = 0x06, OP_BREG0 = 0x70, OP_BREG31 = 0x8f, EXPRESSION_DEPTH = 32 };

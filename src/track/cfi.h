@@ -44,6 +44,10 @@ struct cfi_row {
  * a call may be the last instruction of its function. false when the tables say nothing. */
 bool cfi_find(const struct track_module *m, u64 pc, struct cfi_row *row);
 
+/* Is `pc` the first instruction of a function? As a return address, with no function before it, it
+ * was put on a new stack by hand (makecontext does): nobody called from there. */
+bool cfi_is_entry(const struct track_module *m, u64 pc);
+
 /* Memory of the program as an expression may read it; false when it is not there. */
 struct cfi_memory {
     void *context;

@@ -53,7 +53,7 @@ static u64 read_rule(struct thread *t, u64 pc)
         return pack(pc > PAGE_BYTES ? RULE_LOST : RULE_END, 0, 0, 0);
     u32 incarnation = m->incarnation;
     if (!cfi_find(m, pc - 1, &row))
-        return pack(RULE_LOST, 0, 0, incarnation);
+        return pack(cfi_is_entry(m, pc) ? RULE_END : RULE_LOST, 0, 0, incarnation);
     const struct cfi_rule *ra = &row.rules[CFI_RA], *rbp = &row.rules[CFI_RBP];
     if (ra->how == CFI_UNDEFINED || ra->how == CFI_SAME)
         return pack(RULE_END, 0, 0, incarnation);

@@ -97,7 +97,7 @@ enum unwind_result unwind_step(struct thread *t, struct unwind_frame *f)
     /* The return address of a signal handler is the first instruction of the trampoline, whose
      * tables begin one byte before it; a frame marked so is looked up as it is. */
     if (!cfi_find(m, look_at, &row))
-        return UNWIND_LOST;
+        return cfi_is_entry(m, pc) ? UNWIND_END : UNWIND_LOST;
     if (row.rules[CFI_RA].how == CFI_UNDEFINED || row.rules[CFI_RA].how == CFI_SAME)
         return UNWIND_END;
     u64 cfa, caller[CFI_REGISTERS];
