@@ -183,7 +183,7 @@ static bool check_stacks(const struct check *c, struct snapshot *s)
 
 static bool check_names(const struct check *c, struct snapshot *s)
 {
-    if (!c->found[SNAPSHOT_FRAME_NAMES])
+    if (!c->found[SNAPSHOT_FRAME_NAMES] || c->found[SNAPSHOT_FRAME_NAMES]->count == 0)
         return true;
     u32 name_bytes, count;
     if (!check_strings(c, SNAPSHOT_NAMES, &s->names, &name_bytes))
@@ -251,7 +251,7 @@ static bool check_blocks(const struct check *c, struct snapshot *s)
     COLUMN(block_stack, BLOCK_STACK)
     COLUMN(block_birth, BLOCK_BIRTH)
     COLUMN(block_thread, BLOCK_THREAD)
-    if (c->found[SNAPSHOT_BLOCK_VTABLE]) {
+    if (c->found[SNAPSHOT_BLOCK_VTABLE] && c->found[SNAPSHOT_BLOCK_VTABLE]->count > 0) {
         COLUMN(block_vtable, BLOCK_VTABLE)
     }
 #undef COLUMN

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * job.h - one snapshot in the making: what the steps of freeze_list hand to each other.
+ *
+ * Context: frozen; inside the room only.
+ * Invariant: everything here lies on the caller's stack, in the writer's reservation, or in memory
+ * mapped for this job and given back by freeze_*_end.
+ */
+#ifndef MOONHEAP_FREEZE_JOB_H
+#define MOONHEAP_FREEZE_JOB_H
+
+#include "freeze/freeze.h"
+
+/* The section STRINGS while it grows; offset 0 is the empty string. */
+struct freeze_strings {
+    char *bytes;
+    u32 used, room;
+};
+
+/* The modules of the snapshot, findable by address. */
+struct freeze_modules {
+    const struct snapshot_module *records;
+    u32 count;
+    u32 *order; /* indices of records, by their lo */
+    u64 *reach; /* reach[i]: highest hi among order[0..i] */
+    u64 scratch_bytes;
+};
+
+/* The block table while it grows, column by column. */
+struct freeze_blocks {
+    u64 *addr;
+    u32 *size, *stack, *birth;
+    u16 *thread;
+    u32 count, room;
+    bool cut; /* there were more than there was room for */
+};
+
+struct freeze_job {
+    struct snapshot_writer *w;
+    struct freeze_strings strings;
+    struct freeze_modules modules;
+    struct freeze_blocks blocks;
+    u32 epoch;  /* the last whose blocks are listed */
+    u64 now_ns; /* monotonic, when that epoch ended */
+    bool unreadable; /* the program's memory may not be read */
+};
+
+/* strings.c */
+bool freeze_strings_begin(struct freeze_strings *s, struct snapshot_writer *w);
+/* Its offset; that of the empty string when there is no more room. */
+u32 freeze_strings_add(struct freeze_strings *s, const char *text);
+void freeze_strings_end(struct freeze_strings *s, struct snapshot_writer *w);
+
+/* places.c: MODULES and THREADS */
+bool freeze_modules_begin(struct freeze_job *j);
+/* The module that held `pc` in that incarnation; 1-based, 0 = none. */
+u32 freeze_modules_find(const struct freeze_modules *m, u64 pc, u32 incarnation);
+/* The module that holds `address` now; 1-based, 0 = none. */
+u32 freeze_modules_now(const struct freeze_modules *m, u64 address);
+void freeze_modules_end(struct freeze_modules *m);
+bool freeze_threads(struct freeze_job *j);
+
+/* blocks.c: EPOCHS, the block columns and BIG_SIZES */
+u32 freeze_blocks_room(void);
+bool freeze_blocks(struct freeze_job *j);
+
+/* stacks.c: FRAMES and STACKS; numbers in the stack column become stack ids */
+bool freeze_stacks(struct freeze_job *j);
+
+/* vtables.c: VTABLES and BLOCK_VTABLE */
+bool freeze_vtables(struct freeze_job *j);
+
+/* What the kernel says of the process; process.c */
+struct freeze_process {
+    u64 rss_bytes;
+    u64 start; /* field 22 of /proc/PID/stat */
+    char exe[4096];
+};
+void freeze_process_read(struct freeze_process *p);
+
+/* Bytes of address space for the things whose number is not known beforehand. */
+enum {
+    FREEZE_STRINGS_ROOM = 64 << 20,
+    FREEZE_VTABLES_ROOM = 1 << 18, /* records */
+    FREEZE_BIG_ROOM = 1 << 16,     /* records; 2^47 bytes hold 2^15 such blocks */
+    FREEZE_THREADS_ROOM = 1 << 13, /* records */
+};
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vtables.c - which blocks begin with a C++ virtual table, and of which type.
+ *
+ * Context: frozen. The program's memory is read with sys_read_memory only, since threads run on
+ * and any address may go at any moment.
+ * Invariant: a value is accepted only when everything that the Itanium C++ ABI (2.9.5) promises of
+ * a virtual table holds: before it the offset to the top of the object and a type_info, whose own
+ * virtual table is that of a class of namespace __cxxabiv1 and whose name is a mangled type name.
+ * All of these lie in files that are mapped with code. It needs no symbols, so stripped and
+ * statically linked programs are served too.
+ *
+ * How it is fast: neighbouring blocks are read in one call; most first words are refused by a
+ * bitmap of the 64 KiB chunks that modules lie in; and each remaining value is judged once.
+ */
+#include <string.h>
+
+#include "job.h"
+
+enum {
+    WINDOW_BYTES = 1 << 18,
+    GAP_BYTES = 2048, /* between two blocks; further apart, one call less is not worth it */
+    CHUNK_SHIFT = 16,
+    CHUNK_BITS = 1 << 17,
+    VERDICTS = 1 << 18,
+    KINDS = 16,
+    NAME_BYTES = 4096,
+    TO_TOP_LIMIT = 1 << 24,
+};
+
+struct verdict {
+    u64 value; /* 0 = free */
+    u32 vtable; /* 0 = none */
+};
+
+struct search {
+    const struct freeze_modules *modules;
+    struct freeze_strings *strings;
+    struct snapshot_vtable *vtables;
+    u32 vtable_count;
+    u32 verdict_count;
+    u64 kinds[KINDS]; /* virtual tables of classes of __cxxabiv1 met so far */
+    u32 kind_count;
+    u64 chunks[CHUNK_BITS / 64];
+    struct verdict verdicts[VERDICTS];
+    char name[NAME_BYTES];
+    u8 window[WINDOW_BYTES];
+};
+
+static void note_chunks(struct search *s)
+{
+    for (u32 i = 0; i < s->modules->count; i++) {
+        const struct snapshot_module *m = &s->modules->records[i];
+        u64 first = m->lo >> CHUNK_SHIFT, last = (m->hi - 1) >> CHUNK_SHIFT;
+        if (m->gone)
+            continue;
+        for (u64 n = first; n <= last && n - first < CHUNK_BITS; n++)
+            s->chunks[n % CHUNK_BITS / 64] |= 1ul << n % 64;
+    }
+}
+
+static ALWAYS_INLINE bool may_be_in_module(const struct search *s, u64 value)
+{
+    u64 n = (value >> CHUNK_SHIFT) % CHUNK_BITS;
+    return (s->chunks[n / 64] >> n % 64 & 1) && value % sizeof(u64) == 0 && value != 0;
+}
+
+static bool read_words(const struct search *s, u64 address, u64 *words, u32 count)
+{
+    return address % sizeof(u64) == 0 && freeze_modules_now(s->modules, address) &&
+           sys_read_memory(address, words, count * sizeof(u64)) == count * sizeof(u64);
+}
+
+/* The mangled type name at `address`, in s->name; NULL when it is not one. */
+static const char *read_name(struct search *s, u64 address)
+{
+    if (!freeze_modules_now(s->modules, address))
+        return NULL;
+    size_t got = 0;
+    /* Page by page: names are short, and the page after may not be there. */
+    while (got < sizeof s->name) {
+        size_t want = PAGE_BYTES - (address + got) % PAGE_BYTES;
+        want = want < sizeof s->name - got ? want : sizeof s->name - got;
+        if (sys_read_memory(address + got, s->name + got, want) != want)
+            return NULL;
+        if (memchr(s->name + got, '\0', want))
+            break;
+        got += want;
+    }
+    if (got >= sizeof s->name)
+        return NULL;
+    const char *name = s->name[0] == '*' ? s->name + 1 : s->name;
+    if (!((*name >= '1' && *name <= '9') || *name == 'N' || *name == 'S' || *name == 'Z'))
+        return NULL;
+    for (const char *at = name; *at; at++)
+        if ((u8)*at <= ' ' || *at == 0x7f)
+            return NULL;
+    return name;
+}
+
+/* Is this the virtual table of __class_type_info, __si_class_type_info or another of its family?
+ * Its own type_info is named in namespace __cxxabiv1. */
+static bool is_kind(struct search *s, u64 table)
+{
+    for (u32 i = 0; i < s->kind_count; i++)
+        if (s->kinds[i] == table)
+            return true;
+    u64 info, words[2];
+    static const char family[] = "N10__cxxabiv1";
+    if (!read_words(s, table - sizeof(u64), &info, 1) || !read_words(s, info, words, 2))
+        return false;
+    const char *name = read_name(s, words[1]);
+    if (!name || strncmp(name, family, sizeof family - 1) != 0)
+        return false;
+    if (s->kind_count < KINDS)
+        s->kinds[s->kind_count++] = table;
+    return true;
+}
+
+/* 1-based index of the virtual table at `value`; 0 when there is none. */
+static u32 judge(struct search *s, u64 value)
+{
+    u64 head[2], info[2];
+    u32 module = freeze_modules_now(s->modules, value);
+    if (!module || s->vtable_count == FREEZE_VTABLES_ROOM ||
+        !read_words(s, value - sizeof head, head, 2) || !read_words(s, head[1], info, 2))
+        return 0;
+    i64 to_top = (i64)head[0];
+    if (to_top < -TO_TOP_LIMIT || to_top > TO_TOP_LIMIT || !is_kind(s, info[0]))
+        return 0;
+    const char *name = read_name(s, info[1]);
+    u32 text = name ? freeze_strings_add(s->strings, name) : 0;
+    if (!text)
+        return 0;
+    s->vtables[s->vtable_count] =
+        (struct snapshot_vtable){.address = value, .to_top = to_top, .name = text, .module = module};
+    return ++s->vtable_count;
+}
+
+static u32 vtable_of(struct search *s, u64 value)
+{
+    if (LIKELY(!may_be_in_module(s, value)))
+        return 0;
+    u64 at = (value >> 3) * 0x9e3779b97f4a7c15ul >> 32;
+    for (;; at++) {
+        struct verdict *v = &s->verdicts[at % VERDICTS];
+        if (v->value == value)
+            return v->vtable;
+        if (v->value == 0) {
+            if (s->verdict_count >= VERDICTS / 4 * 3)
+                return 0; /* so many values are not virtual tables */
+            s->verdict_count++;
+            v->value = value;
+            return v->vtable = judge(s, value);
+        }
+    }
+}
+
+/* Blocks [first, result) are near enough to each other to be read in one call. */
+static u32 window_end(const struct freeze_blocks *b, u32 first)
+{
+    u32 i = first + 1;
+    while (i < b->count && b->addr[i] + sizeof(u64) - b->addr[first] <= WINDOW_BYTES &&
+           b->addr[i] - b->addr[i - 1] <= GAP_BYTES)
+        i++;
+    return i;
+}
+
+static void search_blocks(struct search *s, const struct freeze_blocks *b, u32 *column)
+{
+    for (u32 i = 0, end; i < b->count; i = end) {
+        u64 start = b->addr[i];
+        end = window_end(b, i);
+        u64 wanted = b->addr[end - 1] + sizeof(u64) - start;
+        u64 got = sys_read_memory(start, s->window, wanted);
+        for (u32 k = i; k < end; k++) {
+            u64 word, at = b->addr[k] - start;
+            if (b->size[k] < sizeof word)
+                continue;
+            if (LIKELY(at + sizeof word <= got))
+                memcpy(&word, s->window + at, sizeof word);
+            else if (sys_read_memory(b->addr[k], &word, sizeof word) != sizeof word)
+                continue;
+            u32 vtable = vtable_of(s, word);
+            if (vtable) /* pages of the column without one stay untouched */
+                column[k] = vtable;
+        }
+    }
+}
+
+bool freeze_vtables(struct freeze_job *j)
+{
+    struct snapshot_vtable *vtables =
+        snapshot_writer_whole(j->w, SNAPSHOT_VTABLES, FREEZE_VTABLES_ROOM);
+    u32 *column = snapshot_writer_whole(j->w, SNAPSHOT_BLOCK_VTABLE, j->blocks.count);
+    u64 scratch_bytes = ROUND_UP(sizeof(struct search), PAGE_BYTES);
+    struct search *s = vtables && column ? sys_map(scratch_bytes) : NULL;
+    if (!s)
+        return false;
+    s->modules = &j->modules;
+    s->strings = &j->strings;
+    s->vtables = vtables;
+
+    u64 probe;
+    j->unreadable = sys_read_memory((u64)(uintptr_t)&scratch_bytes, &probe, sizeof probe) == 0;
+    if (!j->unreadable) {
+        note_chunks(s);
+        search_blocks(s, &j->blocks, column);
+    }
+    snapshot_writer_trim(j->w, SNAPSHOT_VTABLES, s->vtable_count);
+    if (s->vtable_count == 0)
+        snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_VTABLE, 0);
+    sys_unmap(s, scratch_bytes);
+    return true;
+}
