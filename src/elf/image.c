@@ -21,7 +21,7 @@ enum {
     NOTE_BYTES_LIMIT = 1 << 16, /* of one section or segment of notes that is looked at */
 };
 
-bool image_read(const struct image *m, u64 offset, void *out, u64 bytes)
+bool elf_image_read(const struct elf_image *m, u64 offset, void *out, u64 bytes)
 {
     if (offset > m->size || bytes > m->size - offset)
         return false;
@@ -39,13 +39,13 @@ bool image_read(const struct image *m, u64 offset, void *out, u64 bytes)
     return true;
 }
 
-static bool read_sections(struct image *m, struct err *e)
+static bool read_sections(struct elf_image *m, struct err *e)
 {
     const Elf64_Ehdr *h = &m->header;
     if (h->e_shoff == 0)
         return true;
     Elf64_Shdr first;
-    if (h->e_shentsize != sizeof first || !image_read(m, h->e_shoff, &first, sizeof first))
+    if (h->e_shentsize != sizeof first || !elf_image_read(m, h->e_shoff, &first, sizeof first))
         return err_set(e, STATUS_MALFORMED, "%s: its section headers are not in it", m->path);
     /* With 0xff00 sections and more, the count stands in the first one. */
     u64 count = h->e_shnum ? h->e_shnum : first.sh_size;
@@ -57,16 +57,16 @@ static bool read_sections(struct image *m, struct err *e)
     m->sections = malloc(count * sizeof first);
     if (!m->sections)
         return err_set(e, STATUS_NO_MEMORY, "out of memory while reading %s", m->path);
-    if (!image_read(m, h->e_shoff, m->sections, count * sizeof first))
+    if (!elf_image_read(m, h->e_shoff, m->sections, count * sizeof first))
         return err_set(e, STATUS_IO, "%s: its section headers could not be read", m->path);
     m->section_count = (u32)count;
     return true;
 }
 
-static bool read_image(struct image *m, struct err *e)
+static bool read_image(struct elf_image *m, struct err *e)
 {
     Elf64_Ehdr *h = &m->header;
-    if (!image_read(m, 0, h, sizeof *h) || memcmp(h->e_ident, ELFMAG, SELFMAG) != 0)
+    if (!elf_image_read(m, 0, h, sizeof *h) || memcmp(h->e_ident, ELFMAG, SELFMAG) != 0)
         return err_set(e, STATUS_MALFORMED, "%s: not an ELF file", m->path);
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB)
         return err_set(e, STATUS_UNSUPPORTED,
@@ -77,9 +77,9 @@ static bool read_image(struct image *m, struct err *e)
     return read_sections(m, e);
 }
 
-bool image_open(struct image *m, const char *path, struct err *e)
+bool elf_image_open(struct elf_image *m, const char *path, struct err *e)
 {
-    *m = (struct image){.path = path};
+    *m = (struct elf_image){.path = path};
     /* Non-blocking: a path may turn out to be a pipe. */
     m->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (m->fd < 0) {
@@ -99,11 +99,11 @@ bool image_open(struct image *m, const char *path, struct err *e)
         ok = read_image(m, e);
     }
     if (!ok)
-        image_close(m);
+        elf_image_close(m);
     return ok;
 }
 
-void image_close(struct image *m)
+void elf_image_close(struct elf_image *m)
 {
     close(m->fd);
     free(m->sections);
@@ -111,7 +111,7 @@ void image_close(struct image *m)
     m->section_count = 0;
 }
 
-const Elf64_Shdr *image_section(const struct image *m, u32 type)
+const Elf64_Shdr *elf_image_section(const struct elf_image *m, u32 type)
 {
     for (u32 i = 0; i < m->section_count; i++) {
         const Elf64_Shdr *s = &m->sections[i];
@@ -122,7 +122,7 @@ const Elf64_Shdr *image_section(const struct image *m, u32 type)
 }
 
 /* Looks for the build-id among the notes in [offset, offset + bytes) of the file. */
-static u32 build_id_in(const struct image *m, u64 offset, u64 bytes, u64 align, u8 *out)
+static u32 build_id_in(const struct elf_image *m, u64 offset, u64 bytes, u64 align, u8 *out)
 {
     if (bytes > NOTE_BYTES_LIMIT)
         return 0;
@@ -131,22 +131,22 @@ static u32 build_id_in(const struct image *m, u64 offset, u64 bytes, u64 align, 
         return 0;
     align = align == 8 ? 8 : 4; /* other values are written, and mean 4 */
     Elf64_Nhdr note;
-    while (offset < end && image_read(m, offset, &note, sizeof note)) {
+    while (offset < end && elf_image_read(m, offset, &note, sizeof note)) {
         u64 name = offset + sizeof note;
         u64 data = offset + ROUND_UP(sizeof note + (u64)note.n_namesz, align);
         u64 next = data + ROUND_UP((u64)note.n_descsz, align);
         char owner[4];
-        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof owner &&
-            note.n_descsz > 0 && note.n_descsz <= IMAGE_BUILD_ID_LIMIT &&
-            data + note.n_descsz <= end && image_read(m, name, owner, sizeof owner) &&
-            memcmp(owner, "GNU", 4) == 0 && image_read(m, data, out, note.n_descsz))
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof owner && note.n_descsz > 0 &&
+            note.n_descsz <= ELF_BUILD_ID_LIMIT && data + note.n_descsz <= end &&
+            elf_image_read(m, name, owner, sizeof owner) && memcmp(owner, "GNU", 4) == 0 &&
+            elf_image_read(m, data, out, note.n_descsz))
             return note.n_descsz;
         offset = next; /* beyond the note's header, so this ends */
     }
     return 0;
 }
 
-u32 image_build_id(const struct image *m, u8 out[IMAGE_BUILD_ID_LIMIT])
+u32 elf_image_build_id(const struct elf_image *m, u8 out[ELF_BUILD_ID_LIMIT])
 {
     for (u32 i = 0; i < m->section_count; i++) {
         const Elf64_Shdr *s = &m->sections[i];
@@ -159,7 +159,7 @@ u32 image_build_id(const struct image *m, u8 out[IMAGE_BUILD_ID_LIMIT])
     const Elf64_Ehdr *h = &m->header;
     for (u32 i = 0; i < h->e_phnum && h->e_phentsize == sizeof(Elf64_Phdr); i++) {
         Elf64_Phdr p;
-        if (!image_read(m, h->e_phoff + i * sizeof p, &p, sizeof p))
+        if (!elf_image_read(m, h->e_phoff + i * sizeof p, &p, sizeof p))
             break;
         u32 found =
             p.p_type == PT_NOTE ? build_id_in(m, p.p_offset, p.p_filesz, p.p_align, out) : 0;

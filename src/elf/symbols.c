@@ -82,7 +82,7 @@ static bool push(struct collection *c, const struct candidate *item)
     return true;
 }
 
-static bool consider(struct collection *c, const struct image *m, const Elf64_Sym *symbol,
+static bool consider(struct collection *c, const struct elf_image *m, const Elf64_Sym *symbol,
                      const char *strings, u64 string_bytes)
 {
     u32 type = ELF64_ST_TYPE(symbol->st_info);
@@ -108,9 +108,9 @@ static bool consider(struct collection *c, const struct image *m, const Elf64_Sy
 }
 
 /* Reads one symbol table of the file, when it has it. */
-static bool collect(struct collection *c, const struct image *m, u32 type, struct err *e)
+static bool collect(struct collection *c, const struct elf_image *m, u32 type, struct err *e)
 {
-    const Elf64_Shdr *table = image_section(m, type);
+    const Elf64_Shdr *table = elf_image_section(m, type);
     if (!table || table->sh_entsize != sizeof(Elf64_Sym) || table->sh_link >= m->section_count)
         return true;
     const Elf64_Shdr *link = &m->sections[table->sh_link];
@@ -121,7 +121,7 @@ static bool collect(struct collection *c, const struct image *m, u32 type, struc
     if (!strings)
         return err_set(e, STATUS_NO_MEMORY, "out of memory while reading %s", m->path);
     c->strings[c->string_tables++] = strings;
-    if (!image_read(m, link->sh_offset, strings, link->sh_size))
+    if (!elf_image_read(m, link->sh_offset, strings, link->sh_size))
         return err_set(e, STATUS_MALFORMED, "%s: a string table is not in it", m->path);
     strings[link->sh_size] = '\0';
 
@@ -130,7 +130,7 @@ static bool collect(struct collection *c, const struct image *m, u32 type, struc
     u64 at = table->sh_offset;
     while (left > 0) {
         u64 n = left < CHUNK ? left : CHUNK;
-        if (!image_read(m, at, symbols, n * sizeof(Elf64_Sym)))
+        if (!elf_image_read(m, at, symbols, n * sizeof(Elf64_Sym)))
             return err_set(e, STATUS_IO, "%s: its symbols could not be read", m->path);
         for (u64 i = 0; i < n; i++)
             if (!consider(c, m, &symbols[i], strings, link->sh_size))
@@ -207,40 +207,39 @@ static bool build(struct elf_symbols *s, struct collection *c)
 /* A separate debug file holds the full table of a stripped one. */
 static bool collect_debug(struct collection *c, const u8 *id, u32 id_bytes, struct err *e)
 {
-    char path[64 + 2 * IMAGE_BUILD_ID_LIMIT];
+    char path[64 + 2 * ELF_BUILD_ID_LIMIT];
     size_t n = text_format(path, sizeof path, "/usr/lib/debug/.build-id/%02x/", id[0]);
     for (u32 i = 1; i < id_bytes; i++)
         n += text_format(path + n, sizeof path - n, "%02x", id[i]);
     text_format(path + n, sizeof path - n, ".debug");
 
-    struct image debug;
-    u8 its_id[IMAGE_BUILD_ID_LIMIT];
-    if (!image_open(&debug, path, NULL))
+    struct elf_image debug;
+    u8 its_id[ELF_BUILD_ID_LIMIT];
+    if (!elf_image_open(&debug, path, NULL))
         return true; /* not installed: no loss */
-    bool same = image_build_id(&debug, its_id) == id_bytes && memcmp(its_id, id, id_bytes) == 0;
+    bool same = elf_image_build_id(&debug, its_id) == id_bytes && memcmp(its_id, id, id_bytes) == 0;
     bool ok = !same || collect(c, &debug, SHT_SYMTAB, e);
-    image_close(&debug);
+    elf_image_close(&debug);
     return ok;
 }
 
 bool elf_symbols_open(const char *path, const u8 *build_id, u32 build_id_bytes,
                       struct elf_symbols **out, struct err *e)
 {
-    struct image m;
+    struct elf_image m;
     struct collection c = {0};
-    u8 id[IMAGE_BUILD_ID_LIMIT];
+    u8 id[ELF_BUILD_ID_LIMIT];
     *out = NULL;
-    if (!image_open(&m, path, e))
+    if (!elf_image_open(&m, path, e))
         return false;
 
     bool ok = true;
-    u32 id_bytes = image_build_id(&m, id);
-    if (build_id_bytes != 0 &&
-        (id_bytes != build_id_bytes || memcmp(id, build_id, id_bytes) != 0))
-        ok = err_set(e, STATUS_NOT_FOUND, "%s: not the file that was loaded (other build-id)",
-                     path);
+    u32 id_bytes = elf_image_build_id(&m, id);
+    if (build_id_bytes != 0 && (id_bytes != build_id_bytes || memcmp(id, build_id, id_bytes) != 0))
+        ok =
+            err_set(e, STATUS_NOT_FOUND, "%s: not the file that was loaded (other build-id)", path);
     ok = ok && collect(&c, &m, SHT_DYNSYM, e);
-    if (ok && image_section(&m, SHT_SYMTAB))
+    if (ok && elf_image_section(&m, SHT_SYMTAB))
         ok = collect(&c, &m, SHT_SYMTAB, e);
     else if (ok && id_bytes > 1)
         ok = collect_debug(&c, id, id_bytes, e);
@@ -256,7 +255,7 @@ bool elf_symbols_open(const char *path, const u8 *build_id, u32 build_id_bytes,
     for (u32 i = 0; i < c.string_tables; i++)
         free(c.strings[i]);
     free(c.items);
-    image_close(&m);
+    elf_image_close(&m);
     return ok;
 }
 

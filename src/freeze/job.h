@@ -40,8 +40,8 @@ struct freeze_job {
     struct freeze_strings strings;
     struct freeze_modules modules;
     struct freeze_blocks blocks;
-    u32 epoch;  /* the last whose blocks are listed */
-    u64 now_ns; /* monotonic, when that epoch ended */
+    u32 epoch;       /* the last whose blocks are listed */
+    u64 now_ns;      /* monotonic, when that epoch ended */
     bool unreadable; /* the program's memory may not be read */
 };
 

@@ -18,10 +18,15 @@ static void write_meta(struct freeze_job *j, struct snapshot_meta *m,
     m->epoch = j->epoch;
     m->sample_bytes = track_sample_bytes();
     m->flags = m->sample_bytes ? SNAPSHOT_FLAG_SAMPLED : 0;
-#define X(name) m->name = c.name;
-    X(allocations) X(frees) X(untracked_frees) X(lost) X(cut_stacks)
-    X(live_blocks) X(live_bytes) X(peak_blocks) X(peak_bytes)
-#undef X
+    m->allocations = c.allocations;
+    m->frees = c.frees;
+    m->untracked_frees = c.untracked_frees;
+    m->lost = c.lost;
+    m->cut_stacks = c.cut_stacks;
+    m->live_blocks = c.live_blocks;
+    m->live_bytes = c.live_bytes;
+    m->peak_blocks = c.peak_blocks;
+    m->peak_bytes = c.peak_bytes;
     m->rss_bytes = p->rss_bytes;
     m->allocator_bytes = r->allocator_bytes;
     m->overhead_bytes = r->overhead_bytes + c.own_bytes;

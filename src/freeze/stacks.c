@@ -58,8 +58,8 @@ static u32 frame_id_of(struct numbering *n, const struct freeze_modules *modules
     for (u32 id; (id = t->slots[at]) != 0; at = (at + 1) & t->mask)
         if (n->frames[id - 1].pc == pc && n->incarnations[id - 1] == incarnation)
             return id;
-    n->frames[n->frame_count] = (struct snapshot_frame){
-        .pc = pc, .module = freeze_modules_find(modules, pc, incarnation)};
+    n->frames[n->frame_count] =
+        (struct snapshot_frame){.pc = pc, .module = freeze_modules_find(modules, pc, incarnation)};
     n->incarnations[n->frame_count] = incarnation;
     return t->slots[at] = ++n->frame_count;
 }
@@ -105,7 +105,8 @@ static void number(struct numbering *n, const struct freeze_modules *modules)
             continue;
         struct track_node node = track_node(i);
         u32 frame = frame_id_of(n, modules, node.pc, node.incarnation);
-        n->map[i] = stack_id_of(n, n->map[node.parent], frame | (node.cut ? SNAPSHOT_STACK_CUT : 0));
+        n->map[i] =
+            stack_id_of(n, n->map[node.parent], frame | (node.cut ? SNAPSHOT_STACK_CUT : 0));
     }
 }
 

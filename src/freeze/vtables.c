@@ -29,7 +29,7 @@ enum {
 };
 
 struct verdict {
-    u64 value; /* 0 = free */
+    u64 value;  /* 0 = free */
     u32 vtable; /* 0 = none */
 };
 
@@ -132,8 +132,8 @@ static u32 judge(struct search *s, u64 value)
     u32 text = name ? freeze_strings_add(s->strings, name) : 0;
     if (!text)
         return 0;
-    s->vtables[s->vtable_count] =
-        (struct snapshot_vtable){.address = value, .to_top = to_top, .name = text, .module = module};
+    s->vtables[s->vtable_count] = (struct snapshot_vtable){
+        .address = value, .to_top = to_top, .name = text, .module = module};
     return ++s->vtable_count;
 }
 

@@ -25,9 +25,9 @@ static bool failed(struct err *e, const char *what, const char *path)
 {
     int error = errno;
     const char *reason = strerrordesc_np(error);
-    enum status status = error == ENOENT                      ? STATUS_NOT_FOUND
+    enum status status = error == ENOENT                     ? STATUS_NOT_FOUND
                          : error == EACCES || error == EPERM ? STATUS_DENIED
-                                                              : STATUS_IO;
+                                                             : STATUS_IO;
     return err_set(e, status, "cannot %s %s: %s", what, path, reason ? reason : "unknown error");
 }
 

@@ -382,8 +382,8 @@ static size_t telling_place(const u8 *file, size_t size)
 static void random_damage_does_no_harm(void **state)
 {
     (void)state;
-    static const u64 telling[] = {0, 1, 0xff, 0xffff, 0x7fffffff, 0xffffffff, UINT64_MAX,
-                                  1ULL << 63, UINT64_MAX - 15};
+    static const u64 telling[] = {0,          1,          0xff,       0xffff,         0x7fffffff,
+                                  0xffffffff, UINT64_MAX, 1ULL << 63, UINT64_MAX - 15};
     size_t size;
     u8 *good = contents(victim, &size);
     u8 *file = malloc(size);

@@ -60,8 +60,8 @@ static void big_sizes_are_exact(void **state)
 static void an_address_listed_twice_is_written_once(void **state)
 {
     (void)state;
-    struct track_block blocks[] = {{.addr = 100, .size = 1}, {.addr = 100, .size = 2}, {.addr = 50},
-                                   {.addr = 200}};
+    struct track_block blocks[] = {
+        {.addr = 100, .size = 1}, {.addr = 100, .size = 2}, {.addr = 50}, {.addr = 200}};
     fake.blocks = blocks;
     fake.block_count = COUNT_OF(blocks);
     struct snapshot s;

@@ -54,8 +54,8 @@ static void finds_modules_like_a_plain_search(void **state)
             u32 now = freeze_modules_now(&job.modules, pc);
             bool there = false;
             for (u32 i = 0; i < fake.module_count; i++)
-                there |= fake.modules[i].lo <= pc && pc < fake.modules[i].hi &&
-                         !fake.modules[i].gone;
+                there |=
+                    fake.modules[i].lo <= pc && pc < fake.modules[i].hi && !fake.modules[i].gone;
             assert_int_equal(now != 0, there);
             if (now)
                 assert_false(job.modules.records[now - 1].gone);

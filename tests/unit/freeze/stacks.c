@@ -22,9 +22,8 @@ static void random_trie(void)
             .cut = rand() % 10 == 0,
         };
     for (u32 i = 0; i < BLOCKS; i++)
-        fake.blocks[i] = (struct track_block){.addr = 4096 + i * 16ul,
-                                              .size = 1,
-                                              .stack = (u32)rand() % (NODES / 2 + 1)};
+        fake.blocks[i] = (struct track_block){
+            .addr = 4096 + i * 16ul, .size = 1, .stack = (u32)rand() % (NODES / 2 + 1)};
     fake.modules[0] = (struct track_module){.lo = 0x1000, .hi = 0x100a, .incarnation = 0};
     fake.modules[1] = (struct track_module){.lo = 0x1000, .hi = 0x1008, .incarnation = 1};
     fake.module_count = 2;
@@ -37,8 +36,7 @@ static void assert_same(const struct snapshot *s, u32 id, u32 node)
         const struct track_node *n = &fake.nodes[node];
         assert_in_range(id, 1, s->stack_count);
         const struct snapshot_stack *stack = &s->stacks[id - 1];
-        const struct snapshot_frame *frame =
-            &s->frames[(stack->frame & ~SNAPSHOT_STACK_CUT) - 1];
+        const struct snapshot_frame *frame = &s->frames[(stack->frame & ~SNAPSHOT_STACK_CUT) - 1];
         assert_int_equal(frame->pc, n->pc);
         assert_int_equal((stack->frame & SNAPSHOT_STACK_CUT) != 0, n->cut);
         u64 hi = n->incarnation ? 0x1008 : 0x100a;

@@ -222,9 +222,14 @@ static void forged_tables_are_refused(void **state)
     memset(long_name, '7', sizeof long_name - 1);
     static const struct {
         const char *name, *type;
-    } names[] = {{"7session", "7session"}, {"*7session", "7session"}, {"N2ns1XE", "N2ns1XE"},
-                 {"session", ""},          {"", ""},                  {"7 session", ""},
-                 {"7sess\x01", ""},        {long_name, ""}};
+    } names[] = {{"7session", "7session"},
+                 {"*7session", "7session"},
+                 {"N2ns1XE", "N2ns1XE"},
+                 {"session", ""},
+                 {"", ""},
+                 {"7 session", ""},
+                 {"7sess\x01", ""},
+                 {long_name, ""}};
     static const u64 to_tops[] = {0, (u64)-16, (u64)-0x2000000, 0x7fffffffffff};
     for (u32 n = 0; n < COUNT_OF(names); n++) {
         for (u32 t = 0; t < COUNT_OF(to_tops); t++) {

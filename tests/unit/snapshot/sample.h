@@ -51,11 +51,8 @@ static inline void sample_write(struct snapshot_writer *w)
     u32 type_name = sample_string(w, SNAPSHOT_STRINGS, "7session");
 
     struct snapshot_module *modules = snapshot_writer_whole(w, SNAPSHOT_MODULES, 1);
-    modules[0] = (struct snapshot_module){.lo = 0x400000,
-                                          .hi = 0x500000,
-                                          .bias = 0x400000,
-                                          .path = meta->exe,
-                                          .build_id_bytes = 20};
+    modules[0] = (struct snapshot_module){
+        .lo = 0x400000, .hi = 0x500000, .bias = 0x400000, .path = meta->exe, .build_id_bytes = 20};
     struct snapshot_thread *threads = snapshot_writer_whole(w, SNAPSHOT_THREADS, 2);
     threads[0] = (struct snapshot_thread){1, 4711, thread_name, 1};
     threads[1] = (struct snapshot_thread){5, 4712, thread_name, 0};
@@ -128,8 +125,8 @@ static inline u64 sample_walk(const struct snapshot *s)
            strlen(s->strings + s->meta->notes);
     for (u32 i = 0; i < s->module_count; i++)
         sum += strlen(s->strings + s->modules[i].path) +
-               s->modules[i].build_id[s->modules[i].build_id_bytes ? s->modules[i].build_id_bytes - 1
-                                                                   : 0];
+               s->modules[i]
+                   .build_id[s->modules[i].build_id_bytes ? s->modules[i].build_id_bytes - 1 : 0];
     for (u32 i = 0; i < s->thread_count; i++) {
         sum += strlen(s->strings + s->threads[i].name);
         assert_ptr_equal(snapshot_thread_of(s, s->threads[i].number), &s->threads[i]);

@@ -192,8 +192,9 @@ static u64 random_u64(void)
 
 static void damage(u8 *file, u64 size)
 {
-    static const u64 telling[] = {0, 1, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xffffffff,
-                                  UINT64_MAX, UINT64_MAX - 63, 1ULL << 63};
+    static const u64 telling[] = {
+        0,         1, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_MAX, UINT64_MAX - 63,
+        1ULL << 63};
     u64 frame = sizeof(struct snapshot_header) + 17 * sizeof(struct snapshot_entry);
     for (u64 n = 1 + random_u64() % 3; n > 0; n--) {
         /* Half of the damage goes where it hurts most: the header and the table. */

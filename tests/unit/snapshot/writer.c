@@ -43,7 +43,8 @@ static void gives_back_what_it_reserved(void **state)
     assert_true(snapshot_writer_finish(&w, &s, NULL));
     unsigned char resident;
     assert_int_equal(mincore(base, PAGE_BYTES, &resident), 0);
-    assert_int_equal(mincore(base + (32u << 20), PAGE_BYTES, &resident), -1); /* ENOMEM: not mapped */
+    assert_int_equal(mincore(base + (32u << 20), PAGE_BYTES, &resident),
+                     -1); /* ENOMEM: not mapped */
     snapshot_close(&s);
     assert_int_equal(mincore(base, PAGE_BYTES, &resident), -1);
 }
