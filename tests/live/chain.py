@@ -80,7 +80,7 @@ def test_raise():
 def test_other_signals_are_untouched():
     with Program([victim("handler")], script="print('x')") as program:
         program.run()
-        program.signal(signal.SIGUSR2)
+        program.process.send_signal(signal.SIGUSR2)
         check(program.process.wait(10) == -signal.SIGUSR2, "an unhandled SIGUSR2 still kills")
 
 

@@ -63,7 +63,7 @@ def test_signal():
 def test_other_signal_leaves_usr1_alone():
     with puppet(MOONHEAP_SIGNAL="USR2") as program:
         program.ask("ping")
-        program.signal(signal.SIGUSR1)
+        program.process.send_signal(signal.SIGUSR1)
         check(program.process.wait(10) == -signal.SIGUSR1, "USR1 is not ours then")
 
 

@@ -128,6 +128,7 @@ class Program:
             preexec_fn=die_with_parent)
         self.pid = self.process.pid
         self.heard = b""
+        self.seen_prepared = set()
         self.closed = False
 
     def __enter__(self):
@@ -175,8 +176,23 @@ class Program:
     def runs(self, pid=None):
         return parse_runs(self.said(pid))
 
+    def prepared(self, number, pid):
+        """Does the process have a handler for the signal? Before its constructor has run, the
+        signal would kill it, as it would without Moonheap."""
+        try:
+            with open(f"/proc/{pid}/status") as f:
+                return int(re.search(r"SigCgt:\s+([0-9a-f]+)", f.read()).group(1), 16) \
+                    >> (number - 1) & 1
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
     def signal(self, number=USR1, pid=None):
-        os.kill(pid or self.pid, number)
+        pid = pid or self.pid
+        if (number, pid) not in self.seen_prepared:
+            until(lambda: self.prepared(number, pid) or self.process.poll() is not None, 20,
+                  f"process {pid} to be prepared for signal {number}")
+            self.seen_prepared.add((number, pid))
+        os.kill(pid, number)
 
     def wait_runs(self, count, seconds=30, pid=None):
         """Waits until `count` runs are complete and returns them all."""

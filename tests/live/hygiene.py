@@ -98,8 +98,7 @@ def test_signal_at_the_very_start():
     for delay in range(12):
         with Program([victim("puppet")], script="print('early')") as program:
             end = time.monotonic() + 10
-            bit = 1 << (signal.SIGUSR1 - 1)
-            while not signals(program.pid)["SigCgt"] & bit:
+            while not program.prepared(signal.SIGUSR1, program.pid):
                 check(time.monotonic() < end, "the handler is there")
             time.sleep(delay / 4000)
             program.signal()

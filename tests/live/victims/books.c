@@ -155,7 +155,10 @@ static void take_from(struct worker *owner)
 
 static void operate(struct worker *w)
 {
-    struct slot *s = &w->slots[draw(w, slot_count)];
+    uint64_t number = draw(w, slot_count);
+    if (number < slot_count / 4 && draw(w, 50)) /* a quarter lives long: storms are judged by it */
+        number += slot_count / 4;
+    struct slot *s = &w->slots[number];
     uint32_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
     uint64_t kind = draw(w, 100);
     take_from(&workers[(w->number + THREADS - 1) % THREADS]);
