@@ -10,7 +10,7 @@
 
 #include "thread.h"
 
-enum { PRIVATE_HEAP_MAX = 64 };
+enum { PRIVATE_HEAP_MAX = 64, CANDIDATES = 4 };
 
 static struct thread unborn = {.mode = THREAD_UNBORN};
 __thread struct thread *thread_self = &unborn;
@@ -55,23 +55,24 @@ static void identify(struct thread *t)
             who->stack_hi = t->stacks[i].hi;
 }
 
-/* Looks at one struct in turn: was the thread that used it lost? One system call for each new
- * thread is enough to keep the structs as few as the threads. */
+/* Looks at a few structs in turn: was the thread that used it lost? Some system calls for each new
+ * thread are enough to keep the structs about as few as the threads. */
 static struct thread *take_over(int pid)
 {
-    struct thread *t = PEEK(&candidate);
-    if (!t)
-        t = ACQUIRE(&threads);
-    if (!t)
-        return NULL;
-    POKE(&candidate, t->next);
-    u32 taken = PEEK(&t->taken);
-    if (taken && sys_thread_alive(pid, t->tid))
-        return NULL;
-    if (!__atomic_compare_exchange_n(&t->taken, &taken, taken + 1, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED))
-        return NULL;
-    return t;
+    for (u32 i = 0; i < CANDIDATES; i++) {
+        struct thread *t = PEEK(&candidate);
+        if (!t)
+            t = ACQUIRE(&threads);
+        if (!t)
+            return NULL;
+        POKE(&candidate, t->next);
+        u32 taken = PEEK(&t->taken);
+        if ((!taken || !sys_thread_alive(pid, t->tid)) &&
+            __atomic_compare_exchange_n(&t->taken, &taken, taken + 1, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return t;
+    }
+    return NULL;
 }
 
 static struct thread *make(void)
@@ -216,26 +217,33 @@ static void raise_peak(i64 *peak, i64 value)
 COLD void thread_flush(struct thread *t)
 {
     i64 blocks = t->unflushed_blocks, bytes = t->unflushed_bytes;
-    t->unflushed_blocks = 0;
-    t->unflushed_bytes = 0;
+    POKE(&t->unflushed_blocks, 0);
+    POKE(&t->unflushed_bytes, 0);
     raise_peak(&peak_blocks,
                __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
     raise_peak(&peak_bytes, __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED));
 }
 
-static void sum_raw(struct track_counters *c, i64 *blocks, i64 *bytes)
+struct sums {
+    i64 blocks, bytes, unflushed_blocks, unflushed_bytes;
+};
+
+static struct sums sum_raw(struct track_counters *c)
 {
+    struct sums s = {0};
     memset(c, 0, sizeof *c);
-    *blocks = *bytes = 0;
     for (struct thread *t = ACQUIRE(&threads); t; t = t->next) {
         c->allocations += PEEK(&t->allocations);
         c->frees += PEEK(&t->frees);
         c->untracked_frees += PEEK(&t->untracked_frees);
         c->lost += PEEK(&t->lost);
         c->cut_stacks += PEEK(&t->cut_stacks);
-        *blocks += PEEK(&t->live_blocks);
-        *bytes += PEEK(&t->live_bytes);
+        s.blocks += PEEK(&t->live_blocks);
+        s.bytes += PEEK(&t->live_bytes);
+        s.unflushed_blocks += PEEK(&t->unflushed_blocks);
+        s.unflushed_bytes += PEEK(&t->unflushed_bytes);
     }
+    return s;
 }
 
 /* Threads move on while they are summed up; a difference must not wrap below zero. */
@@ -246,10 +254,9 @@ static u64 since(u64 now, u64 then)
 
 void thread_sum(struct track_counters *c)
 {
-    i64 blocks, bytes;
-    sum_raw(c, &blocks, &bytes);
-    c->live_blocks = since((u64)blocks, base_line.live_blocks);
-    c->live_bytes = since((u64)bytes, base_line.live_bytes);
+    struct sums s = sum_raw(c);
+    c->live_blocks = since((u64)s.blocks, base_line.live_blocks);
+    c->live_bytes = since((u64)s.bytes, base_line.live_bytes);
     c->allocations = since(c->allocations, base_line.allocations);
     c->frees = since(c->frees, base_line.frees);
     c->untracked_frees = since(c->untracked_frees, base_line.untracked_frees);
@@ -263,14 +270,13 @@ void thread_sum(struct track_counters *c)
 
 void thread_reset_counters(void)
 {
-    i64 blocks, bytes;
-    sum_raw(&base_line, &blocks, &bytes);
-    base_line.live_blocks = (u64)blocks;
-    base_line.live_bytes = (u64)bytes;
-    POKE(&total_blocks, 0);
-    POKE(&total_bytes, 0);
-    POKE(&peak_blocks, 0);
-    POKE(&peak_bytes, 0);
+    struct sums s = sum_raw(&base_line);
+    base_line.live_blocks = (u64)s.blocks;
+    base_line.live_bytes = (u64)s.bytes;
+    /* what threads have not flushed yet belongs to the time before */
+    POKE(&total_blocks, -s.unflushed_blocks);
+    POKE(&total_bytes, -s.unflushed_bytes);
+    track_reset_peak();
 }
 
 void track_reset_peak(void)
