@@ -159,6 +159,7 @@ class Program:
         path = path or self.script_path
         with open(path + ".new", "w") as f:
             f.write(text)
+        os.chmod(path + ".new", 0o644)  # whatever the umask: others may not write a script
         os.replace(path + ".new", path)
 
     def said(self, pid=None):

@@ -40,7 +40,10 @@ for _, b in ipairs(nodes:oldest(5)) do print(b.stack) end
 local one = nodes:one()
 print(s:at(one.addr + 3) == one, s:at(one.addr + 3))
 print(s:at(8))
-print((s:by("type") - s:by("type")):table())
+for _, row in ipairs((s:by("site") - s:by("site")):rows()) do print(row.key, row.count_delta) end
+local entries = 0
+for _ in pairs(s:by("site"):table()) do entries = entries + 1 end
+print(entries)
 s:diff(s, "site"):print{}
 print(#s:new_since(s), #s:gone_since(s))
 print(pcall(function() return nodes:by("nonsense") end))
