@@ -49,11 +49,14 @@ struct host {
     void (*every)(void *context, u64 ns);
     /* Run output. */
     void (*print)(void *context, const char *text, size_t bytes);
+    /* Is the block at that address, born in that epoch, still there? */
+    bool (*alive)(void *context, u64 address, u32 birth);
 };
 
 struct script_limits {
     u64 timeout_ns;   /* of one run */
     u64 memory_bytes; /* of the whole Lua state, `data` and snapshots' handles included */
+    u64 every_ns;     /* of MOONHEAP_EVERY: the timer's span before a script sets it; 0 = none */
 };
 
 struct script_run {
@@ -81,6 +84,9 @@ void script_destroy(struct script *s);
 /* Runs (or resumes) the script. Errors are printed through host->print as the user should see
  * them; the outcome says whether there was one. */
 struct script_outcome script_run(struct script *s, const struct script_run *run);
+/* The timer of host->every has fired: is a run due, and why? "timer", "pressure" or NULL for none.
+ * heap.pressure has the host's timer fire more often than heap.every asked for. */
+const char *script_tick(struct script *s);
 /* Bytes that the Lua state holds now. */
 u64 script_memory_bytes(const struct script *s);
 

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bind.h - what the bindings share: the handles that Lua holds, and how they are checked.
+ *
+ * Context: pure.
+ * Invariant: a handle refers to its snapshot through its first user value, so a snapshot outlives
+ * all that came from it; once it is closed, every use of them is the error "snapshot closed".
+ * All memory of handles is Lua's: the collector frees it, the cap counts it, and nothing leaks
+ * when an error unwinds.
+ */
+#ifndef MOONHEAP_SCRIPT_BIND_H
+#define MOONHEAP_SCRIPT_BIND_H
+
+#include "query/query.h"
+#include "state.h"
+
+struct bind_snapshot {
+    struct snapshot snapshot;
+    struct types types;
+    struct query_view view;
+    struct query_mark marks[SCRIPT_MARKS_MAX];
+    char mark_names[SCRIPT_MARKS_MAX][SCRIPT_MARK_BYTES];
+    bool open, live; /* live: of the process that we are in */
+}; /* user value 1: the memory of types and view */
+
+struct bind_set {
+    struct bind_snapshot *owner;
+    struct query_set set;
+    struct query_sum sum;
+    bool summed;
+    u64 bits[];
+}; /* user value 1: snapshot */
+
+struct bind_partition {
+    struct bind_snapshot *owner;
+    struct query_partition partition;
+}; /* user values: snapshot, set, memory */
+
+struct bind_row {
+    struct bind_partition *of;
+    u32 index;
+}; /* user values: snapshot, partition */
+
+struct bind_delta {
+    struct bind_partition *now, *then;
+    struct query_delta delta;
+}; /* user values: snapshot, now, then, memory */
+
+struct bind_block {
+    struct bind_snapshot *owner;
+    block_id id;
+}; /* user value 1: snapshot */
+
+/* The nouns. X(noun, metatable) */
+#define BIND_NOUNS(X)                                                                              \
+    X(snapshot, "snapshot")                                                                        \
+    X(set, "set")                                                                                  \
+    X(partition, "partition")                                                                      \
+    X(row, "row")                                                                                  \
+    X(delta, "delta")                                                                              \
+    X(block, "block")
+
+#define X(noun, word)                                                                              \
+    /* The handle at `arg`, its snapshot open; throws. */                                          \
+    struct bind_##noun *script_check_##noun(lua_State *L, int arg);                                \
+    void script_open_##noun(lua_State *L);
+BIND_NOUNS(X)
+#undef X
+/* set:where{...}, a file of its own. */
+int script_set_where(lua_State *L);
+/* [-0, +1] the table `heap`. */
+void script_open_heap(lua_State *L);
+
+/* [-0, +0] makes the metatable of a noun: methods go through __index, which falls back on `index`
+ * (may be NULL) with the handle and the key. Methods that need what is not recorded yet come from
+ * one table, in bind_missing.c. */
+void script_noun(lua_State *L, const char *noun, const luaL_Reg *methods,
+                 const luaL_Reg *metamethods, lua_CFunction index);
+/* [-0, +1] the table of a noun's methods. */
+void script_push_methods(lua_State *L, const char *noun);
+/* [-0, +0] adds to the table on top of the stack what `noun` will be able to do one day. */
+void script_add_missing(lua_State *L, const char *noun);
+/* Throws when a noun's field or a partition's key is one of those. */
+void script_check_missing(lua_State *L, const char *noun, const char *name);
+
+/* [-0, +1] a new handle. `at` is where the snapshot (set, partition...) is on the stack. */
+struct bind_set *script_push_set(lua_State *L, struct bind_snapshot *owner, int at);
+void script_push_block(lua_State *L, struct bind_snapshot *owner, int at, block_id id);
+/* [-0, +1] the partition of the set at `set_at` by the key (a word or function) at `key_at`. */
+void script_push_partition(lua_State *L, int set_at, int key_at);
+/* [-0, +1] the delta of two partitions on the stack. */
+void script_push_delta(lua_State *L, int now_at, int then_at);
+/* [-0, +1] the snapshot handle for what the host gave; it is empty and not open yet. */
+struct bind_snapshot *script_push_snapshot(lua_State *L);
+/* The handle on top of the stack has its snapshot now: works out types, notes the marks. */
+void script_snapshot_ready(lua_State *L, struct bind_snapshot *b, bool live);
+/* [-0, +1] the snapshot that the handle at `at` belongs to. */
+void script_push_owner(lua_State *L, int at);
+/* [-0, +1] the set of all blocks. */
+struct bind_set *script_push_all(lua_State *L, struct bind_snapshot *owner, int at);
+/* [-0, +1] "a < b < c" */
+void script_push_stack_text(lua_State *L, const struct query_view *v,
+                            const struct query_grouping *g, u32 group);
+/* [-0, +1] the key of a partition's row. */
+void script_push_key(lua_State *L, const struct query_partition *p, u32 row);
+/* The grouping by a key, in the snapshot's memory; `at` is where the snapshot is. */
+const struct query_grouping *script_grouping(lua_State *L, struct bind_snapshot *owner, int at,
+                                             enum query_key key);
+
+/* Memory that the table at `table` keeps; see struct types_memory. */
+struct script_pieces {
+    struct types_memory memory;
+    lua_State *L;
+    int table;
+    u8 *chunk; /* small pieces are cut from here */
+    size_t left;
+};
+void script_pieces_init(struct script_pieces *k, lua_State *L, int table);
+/* [-0, +1] a new table to keep pieces, and *k that fills it. */
+void script_push_pieces(lua_State *L, struct script_pieces *k);
+
+/* nil, message. */
+int script_fail(lua_State *L, const struct err *e);
+int script_offline(lua_State *L);
+
+/* Options in a table argument (none or nil is an empty one). Unknown words are errors. */
+void script_check_options(lua_State *L, int arg, const char *const *words);
+bool script_option_bool(lua_State *L, int arg, const char *word, bool fallback);
+/* A number that is not negative; false when it is not given. */
+bool script_option_number(lua_State *L, int arg, const char *word, double *number);
+/* Seconds to nanoseconds, at most some centuries. */
+u64 script_seconds(double seconds);
+
+/* [-0, +0] ok[id] = 1 for each name that is `wanted` (or matches it as a pattern). False when
+ * none is. */
+bool script_match_names(lua_State *L, const struct types_names *names, const char *wanted,
+                        bool pattern, u8 *ok);
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bind_snapshot.c - snapshot: the blocks of one moment.
+ *
+ * Context: pure.
+ * Invariant: what the file or the mapping holds is given back exactly once, by close, <close> or
+ * the collector, whichever comes first.
+ */
+#include <string.h>
+
+#include "bind.h"
+
+struct bind_snapshot *script_check_snapshot(lua_State *L, int arg)
+{
+    struct bind_snapshot *b = luaL_checkudata(L, arg, "snapshot");
+    if (!b->open)
+        luaL_error(L, "snapshot closed");
+    return b;
+}
+
+struct bind_snapshot *script_push_snapshot(lua_State *L)
+{
+    struct bind_snapshot *b = lua_newuserdatauv(L, sizeof *b, 1);
+    memset(b, 0, sizeof *b);
+    luaL_setmetatable(L, "snapshot");
+    return b;
+}
+
+static void note_marks(struct script *s, struct bind_snapshot *b)
+{
+    for (u32 i = 0; i < s->mark_count; i++) {
+        u64 at = s->marks[i].monotonic_ns, taken = b->snapshot.meta->monotonic_ns;
+        if (at > taken)
+            continue;
+        u32 n = b->view.mark_count++;
+        memcpy(b->mark_names[n], s->marks[i].name, SCRIPT_MARK_BYTES);
+        b->marks[n] = (struct query_mark){b->mark_names[n], taken - at};
+    }
+    b->view.marks = b->marks;
+}
+
+void script_snapshot_ready(lua_State *L, struct bind_snapshot *b, bool live)
+{
+    struct script *s = script_of(L);
+    struct script_pieces pieces;
+    int at = lua_gettop(L);
+    b->open = true;
+    b->live = live;
+    s->snapshot_bytes += b->snapshot.size;
+    script_push_pieces(L, &pieces);
+    types_build(&b->types, &b->snapshot, &pieces.memory);
+    query_view_init(&b->view, &b->snapshot, &b->types);
+    if (live)
+        note_marks(s, b);
+    lua_setiuservalue(L, at, 1);
+}
+
+static int snapshot_close_it(lua_State *L)
+{
+    struct bind_snapshot *b = luaL_checkudata(L, 1, "snapshot");
+    if (!b->open)
+        return 0;
+    b->open = false;
+    script_of(L)->snapshot_bytes -= b->snapshot.size;
+    snapshot_close(&b->snapshot);
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, 1);
+    return 0;
+}
+
+struct bind_set *script_push_all(lua_State *L, struct bind_snapshot *owner, int at)
+{
+    struct bind_set *set = script_push_set(L, owner, at);
+    query_set_fill(&set->set);
+    return set;
+}
+
+static int snapshot_all(lua_State *L)
+{
+    script_push_all(L, script_check_snapshot(L, 1), 1);
+    return 1;
+}
+
+static int snapshot_len(lua_State *L)
+{
+    struct bind_snapshot *b = script_check_snapshot(L, 1);
+    if (b->view.sample_bytes) {
+        struct bind_set *all = script_push_all(L, b, 1);
+        lua_pushinteger(L, (lua_Integer)query_set_sum(&all->set).count);
+    } else {
+        lua_pushinteger(L, b->snapshot.block_count);
+    }
+    return 1;
+}
+
+/* [-0, +1] blocks whose type (site) is called `name`, or matches it. */
+static bool push_named(lua_State *L, struct bind_snapshot *b, bool site, const char *name,
+                       bool pattern)
+{
+    struct script_pieces scratch;
+    const struct types_names *names = site ? &b->types.functions : &b->types.types;
+    struct bind_set *out = script_push_set(L, b, 1), *all = script_push_all(L, b, 1);
+    script_push_pieces(L, &scratch);
+    u8 *ok = types_take(&scratch.memory, names->count, 1);
+    bool any = script_match_names(L, names, name, pattern, ok);
+    struct query_filter filter = {.max_bytes = UINT64_MAX, .max_age_ns = UINT64_MAX};
+    filter.nothing = !any;
+    filter.type_ok = ok;
+    if (site) {
+        u32 stacks = b->snapshot.stack_count;
+        u8 *stack_ok = types_take(&scratch.memory, (u64)stacks + 1, 1);
+        for (u32 i = 0; i <= stacks; i++)
+            stack_ok[i] = ok[b->types.site_of_stack[i]];
+        filter.type_ok = NULL;
+        filter.stack_ok = stack_ok;
+    }
+    query_set_filter(&out->set, &all->set, &filter);
+    lua_pop(L, 2);
+    return any;
+}
+
+static const char *const pattern_options[] = {"pattern", NULL};
+
+static int snapshot_type(lua_State *L)
+{
+    struct bind_snapshot *b = script_check_snapshot(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    script_check_options(L, 3, pattern_options);
+    push_named(L, b, false, name, script_option_bool(L, 3, "pattern", false));
+    return 1;
+}
+
+/* An exact site; when there is none of that name, a pattern. */
+static int snapshot_site(lua_State *L)
+{
+    struct bind_snapshot *b = script_check_snapshot(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    script_check_options(L, 3, pattern_options);
+    bool pattern = script_option_bool(L, 3, "pattern", false);
+    if (pattern || !push_named(L, b, true, name, false))
+        push_named(L, b, true, name, true);
+    return 1;
+}
+
+static int snapshot_at(lua_State *L)
+{
+    struct bind_snapshot *b = script_check_snapshot(L, 1);
+    u64 address = (u64)luaL_checkinteger(L, 2);
+    block_id id = snapshot_block_at(&b->snapshot, address);
+    if (id.v) {
+        script_push_block(L, b, 1, id);
+        return 1;
+    }
+    struct err e = {STATUS_NOT_FOUND, "not in a live block"};
+    for (u32 i = 0; i < b->snapshot.module_count; i++) {
+        const struct snapshot_module *m = &b->snapshot.modules[i];
+        const char *path = b->snapshot.strings + m->path, *slash = strrchr(path, '/');
+        if (address >= m->lo && address < m->hi && !m->gone)
+            err_set(&e, STATUS_NOT_FOUND, "%s+0x%llx", slash ? slash + 1 : path,
+                    (unsigned long long)(address - m->lo));
+    }
+    return script_fail(L, &e);
+}
+
+static int snapshot_by(lua_State *L)
+{
+    script_push_all(L, script_check_snapshot(L, 1), 1);
+    script_push_partition(L, lua_gettop(L), 2);
+    return 1;
+}
+
+static int snapshot_diff(lua_State *L)
+{
+    struct bind_snapshot *now = script_check_snapshot(L, 1), *then = script_check_snapshot(L, 2);
+    if (lua_isnoneornil(L, 3)) {
+        lua_settop(L, 2);
+        lua_pushliteral(L, "type");
+    }
+    lua_settop(L, 3);
+    script_push_all(L, now, 1);
+    script_push_partition(L, 4, 3);
+    script_push_all(L, then, 2);
+    script_push_partition(L, 6, 3);
+    script_push_delta(L, 5, 7);
+    return 1;
+}
+
+static int push_absent(lua_State *L, int in_at, struct bind_snapshot *in,
+                       const struct bind_snapshot *other)
+{
+    const struct snapshot_meta *a = in->snapshot.meta, *b = other->snapshot.meta;
+    if (a->pid != b->pid || a->process_start != b->process_start)
+        return luaL_error(L, "the snapshots are of different processes, so no block of one is "
+                             "a block of the other");
+    struct bind_set *out = script_push_set(L, in, in_at), *all = script_push_all(L, in, in_at);
+    query_set_absent(&out->set, &all->set, &other->view);
+    lua_pop(L, 1);
+    return 1;
+}
+
+static int snapshot_new_since(lua_State *L)
+{
+    struct bind_snapshot *now = script_check_snapshot(L, 1), *then = script_check_snapshot(L, 2);
+    return push_absent(L, 1, now, then);
+}
+
+static int snapshot_gone_since(lua_State *L)
+{
+    struct bind_snapshot *now = script_check_snapshot(L, 1), *then = script_check_snapshot(L, 2);
+    return push_absent(L, 2, then, now);
+}
+
+static int snapshot_save_it(lua_State *L)
+{
+    struct bind_snapshot *b = script_check_snapshot(L, 1);
+    struct err e = {0};
+    if (!snapshot_save(&b->snapshot, luaL_checkstring(L, 2), &e))
+        return script_fail(L, &e);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* --- fields -------------------------------------------------------------------------------- */
+
+static void field_bytes(lua_State *L, struct bind_snapshot *b)
+{
+    struct bind_set *all = script_push_all(L, b, 1);
+    lua_pushinteger(L, (lua_Integer)query_set_sum(&all->set).bytes);
+}
+
+static void field_time(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushnumber(L, (lua_Number)b->snapshot.meta->realtime_ns / 1e9);
+}
+
+static void field_pid(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushinteger(L, (lua_Integer)b->snapshot.meta->pid);
+}
+
+static void field_pause_ms(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushnumber(L, (lua_Number)b->snapshot.meta->pause_ns / 1e6);
+}
+
+static void field_build_ms(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushnumber(L, (lua_Number)b->snapshot.meta->build_ns / 1e6);
+}
+
+/* References are whole when every thread was stopped; without references there is nobody to stop. */
+static void field_complete(lua_State *L, struct bind_snapshot *b)
+{
+    u64 flags = b->snapshot.meta->flags;
+    lua_pushboolean(L, !(flags & SNAPSHOT_FLAG_GRAPH) || (flags & SNAPSHOT_FLAG_STOPPED));
+}
+
+static void field_estimated(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushboolean(L, b->view.sample_bytes != 0);
+}
+
+static void field_notes(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushstring(L, b->snapshot.strings + b->snapshot.meta->notes);
+}
+
+static int snapshot_index(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        void (*push)(lua_State *L, struct bind_snapshot *b);
+    } fields[] = {
+        {"bytes", field_bytes},       {"time", field_time},
+        {"pid", field_pid},           {"pause_ms", field_pause_ms},
+        {"build_ms", field_build_ms}, {"complete", field_complete},
+        {"notes", field_notes},       {"estimated", field_estimated},
+    };
+    struct bind_snapshot *b = script_check_snapshot(L, 1);
+    const char *name = lua_tostring(L, 2);
+    for (size_t i = 0; name && i < COUNT_OF(fields); i++) {
+        if (!strcmp(fields[i].name, name)) {
+            fields[i].push(L, b);
+            return 1;
+        }
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+static int snapshot_tostring(lua_State *L)
+{
+    struct bind_snapshot *b = luaL_checkudata(L, 1, "snapshot");
+    if (b->open)
+        lua_pushfstring(L, "snapshot: %I blocks, pid %I", (LUAI_UACINT)b->snapshot.block_count,
+                        (LUAI_UACINT)b->snapshot.meta->pid);
+    else
+        lua_pushliteral(L, "snapshot: closed");
+    return 1;
+}
+
+void script_open_snapshot(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"all", snapshot_all},
+        {"type", snapshot_type},
+        {"site", snapshot_site},
+        {"at", snapshot_at},
+        {"by", snapshot_by},
+        {"diff", snapshot_diff},
+        {"new_since", snapshot_new_since},
+        {"gone_since", snapshot_gone_since},
+        {"save", snapshot_save_it},
+        {"close", snapshot_close_it},
+        {NULL, NULL},
+    };
+    static const luaL_Reg metamethods[] = {
+        {"__len", snapshot_len},       {"__tostring", snapshot_tostring},
+        {"__gc", snapshot_close_it},   {"__close", snapshot_close_it},
+        {NULL, NULL},
+    };
+    script_noun(L, "snapshot", methods, metamethods, snapshot_index);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * memory.c - Lua's allocator: a count and a cap.
+ *
+ * Context: pure. Inside the program, malloc on the agent's thread is the private heap.
+ * Invariant: used_bytes is what Lua holds; it never exceeds the cap; shrinking never fails, as the
+ * manual (lua_Alloc) demands.
+ */
+#include <stdlib.h>
+
+#include "state.h"
+
+static bool refuses(struct script *s, u64 more_bytes)
+{
+    s->allocations++;
+    if (s->refuse_at && s->allocations >= s->refuse_at && s->allocations < s->refuse_at + 2)
+        return true; /* Lua tries again after a full collection: refuse that too */
+    return s->used_bytes + more_bytes > s->limits.memory_bytes;
+}
+
+void *script_allocate(void *context, void *p, size_t old_bytes, size_t bytes)
+{
+    struct script *s = context;
+    if (!p)
+        old_bytes = 0; /* it said what kind of object comes */
+    if (!bytes) {
+        free(p);
+        s->used_bytes -= old_bytes;
+        return NULL;
+    }
+    if (bytes > old_bytes && refuses(s, bytes - old_bytes)) {
+        s->memory_refused = true;
+        return NULL;
+    }
+    void *q = realloc(p, bytes);
+    if (!q) {
+        s->memory_refused = true;
+        return bytes <= old_bytes ? p : NULL;
+    }
+    s->used_bytes = s->used_bytes - old_bytes + bytes;
+    return q;
+}
