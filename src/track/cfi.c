@@ -6,74 +6,13 @@
  */
 #include <string.h>
 
+#include "bytes.h"
 #include "cfi.h"
-
-/* --- reading bytes ------------------------------------------------------------------------- */
-
-struct reader {
-    u64 at, end;
-    bool ok;
-};
-
-static u64 take(struct reader *r, u32 bytes)
-{
-    u64 value = 0;
-    if (r->at > r->end || r->end - r->at < bytes) {
-        r->ok = false;
-        return 0;
-    }
-    memcpy(&value, (const void *)r->at, bytes);
-    r->at += bytes;
-    return value;
-}
-
-static u64 take_uleb(struct reader *r)
-{
-    u64 value = 0;
-    for (u32 shift = 0; shift < 70; shift += 7) {
-        u64 byte = take(r, 1);
-        if (shift < 64)
-            value |= (byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return value;
-    }
-    r->ok = false;
-    return 0;
-}
-
-static i64 take_sleb(struct reader *r)
-{
-    u64 value = 0;
-    u32 shift = 0;
-    while (shift < 70) {
-        u64 byte = take(r, 1);
-        if (shift < 64)
-            value |= (byte & 0x7f) << shift;
-        shift += 7;
-        if (!(byte & 0x80)) {
-            if (shift < 64 && (byte & 0x40))
-                value |= ~0ul << shift;
-            return (i64)value;
-        }
-    }
-    r->ok = false;
-    return 0;
-}
-
-static u64 skip(struct reader *r, u64 bytes)
-{
-    u64 at = r->at;
-    if (r->at > r->end || r->end - r->at < bytes)
-        r->ok = false;
-    else
-        r->at += bytes;
-    return at;
-}
 
 enum { PE_OMIT = 0xff, PE_PCREL = 0x10, PE_DATAREL = 0x30, PE_INDIRECT = 0x80 };
 
 /* A pointer in one of the encodings of the Linux Standard Base, table 10-5 and 10-6. */
-static u64 take_encoded(struct reader *r, u32 encoding, u64 data_base)
+static u64 take_encoded(struct bytes *r, u32 encoding, u64 data_base)
 {
     u64 here = r->at, value;
     if (encoding == PE_OMIT)
@@ -82,25 +21,25 @@ static u64 take_encoded(struct reader *r, u32 encoding, u64 data_base)
     case 0x0:
     case 0x4:
     case 0xc:
-        value = take(r, 8);
+        value = bytes_take(r, 8);
         break;
     case 0x1:
-        value = take_uleb(r);
+        value = bytes_take_uleb(r);
         break;
     case 0x2:
-        value = take(r, 2);
+        value = bytes_take(r, 2);
         break;
     case 0x3:
-        value = take(r, 4);
+        value = bytes_take(r, 4);
         break;
     case 0x9:
-        value = (u64)take_sleb(r);
+        value = (u64)bytes_take_sleb(r);
         break;
     case 0xa:
-        value = (u64)(i64)(int16_t)take(r, 2);
+        value = (u64)(i64)(int16_t)bytes_take(r, 2);
         break;
     case 0xb:
-        value = (u64)(i64)(i32)take(r, 4);
+        value = (u64)(i64)(i32)bytes_take(r, 4);
         break;
     default:
         r->ok = false;
@@ -129,18 +68,18 @@ struct cie {
     u32 return_register;
     u32 pointer_encoding;
     bool has_augmentation, signal_frame;
-    struct reader program;
+    struct bytes program;
 };
 
 /* Limits `r` to the entry at `at` and moves past its length. */
-static bool open_entry(struct reader *r, const struct track_module *m, u64 at)
+static bool open_entry(struct bytes *r, const struct track_module *m, u64 at)
 {
-    *r = (struct reader){at, m->hi, at >= m->lo && at < m->hi};
+    *r = (struct bytes){at, m->hi, at >= m->lo && at < m->hi};
     if (!r->ok)
         return false;
-    u64 bytes = take(r, 4);
+    u64 bytes = bytes_take(r, 4);
     if (bytes == 0xffffffff)
-        bytes = take(r, 8);
+        bytes = bytes_take(r, 8);
     if (!r->ok || bytes == 0 || bytes > r->end - r->at)
         return false;
     r->end = r->at + bytes;
@@ -149,37 +88,37 @@ static bool open_entry(struct reader *r, const struct track_module *m, u64 at)
 
 static bool read_cie(const struct track_module *m, u64 at, struct cie *c)
 {
-    struct reader r;
-    if (!open_entry(&r, m, at) || take(&r, 4) != 0)
+    struct bytes r;
+    if (!open_entry(&r, m, at) || bytes_take(&r, 4) != 0)
         return false;
     *c = (struct cie){0};
-    u64 version = take(&r, 1);
+    u64 version = bytes_take(&r, 1);
     if (version != 1 && version != 3 && version != 4)
         return false;
     const char *augmentation = (const char *)r.at;
-    while (r.ok && take(&r, 1) != 0) {
+    while (r.ok && bytes_take(&r, 1) != 0) {
     }
     if (version == 4)
-        skip(&r, 2); /* address and segment size */
-    c->code_align = take_uleb(&r);
-    c->data_align = take_sleb(&r);
-    c->return_register = version == 1 ? (u32)take(&r, 1) : (u32)take_uleb(&r);
+        bytes_skip(&r, 2); /* address and segment size */
+    c->code_align = bytes_take_uleb(&r);
+    c->data_align = bytes_take_sleb(&r);
+    c->return_register = version == 1 ? (u32)bytes_take(&r, 1) : (u32)bytes_take_uleb(&r);
     if (!r.ok || c->return_register != CFI_RA)
         return false;
     if (augmentation[0] == 'z') {
         c->has_augmentation = true;
-        u64 bytes = take_uleb(&r);
+        u64 bytes = bytes_take_uleb(&r);
         u64 data_end = r.at + bytes;
         for (const char *a = augmentation + 1; *a && r.ok; a++) {
             if (*a == 'R') {
-                c->pointer_encoding = (u32)take(&r, 1);
+                c->pointer_encoding = (u32)bytes_take(&r, 1);
             } else if (*a == 'S') {
                 c->signal_frame = true;
             } else if (*a == 'P') {
-                u32 encoding = (u32)take(&r, 1);
+                u32 encoding = (u32)bytes_take(&r, 1);
                 take_encoded(&r, encoding, 0);
             } else if (*a == 'L') {
-                skip(&r, 1);
+                bytes_skip(&r, 1);
             } else if (*a != 'B') {
                 break; /* unknown: what follows cannot be read, but its length is known */
             }
@@ -196,10 +135,10 @@ static bool read_cie(const struct track_module *m, u64 at, struct cie *c)
  * starts at or before `pc`. */
 static u64 search_table(const struct track_module *m, u64 pc)
 {
-    struct reader r = {m->eh_frame_hdr, m->hi, true};
-    u64 version = take(&r, 1);
-    u32 frame_encoding = (u32)take(&r, 1), count_encoding = (u32)take(&r, 1);
-    u64 table_encoding = take(&r, 1);
+    struct bytes r = {m->eh_frame_hdr, m->hi, true};
+    u64 version = bytes_take(&r, 1);
+    u32 frame_encoding = (u32)bytes_take(&r, 1), count_encoding = (u32)bytes_take(&r, 1);
+    u64 table_encoding = bytes_take(&r, 1);
     take_encoded(&r, frame_encoding, m->eh_frame_hdr);
     u64 count = take_encoded(&r, count_encoding, m->eh_frame_hdr);
     if (!r.ok || version != 1 || table_encoding != (PE_DATAREL | 0xb) || count == 0 ||
@@ -249,10 +188,10 @@ static void set_cfa(struct cfi_row *row, u64 reg, i64 offset)
     row->cfa_offset = offset;
 }
 
-static u64 skip_block(struct reader *r)
+static u64 skip_block(struct bytes *r)
 {
     u64 at = r->at;
-    skip(r, take_uleb(r));
+    bytes_skip(r, bytes_take_uleb(r));
     return at;
 }
 
@@ -282,13 +221,13 @@ static bool restore(struct machine *m)
 }
 
 /* Runs instructions until the location passes `pc`. */
-static bool run(struct machine *m, struct reader r, u64 location, u64 pc)
+static bool run(struct machine *m, struct bytes r, u64 location, u64 pc)
 {
     struct cfi_row *row = m->row;
     i64 data = m->cie->data_align;
     u64 code = m->cie->code_align, reg;
     while (r.ok && r.at < r.end) {
-        u32 op = (u32)take(&r, 1);
+        u32 op = (u32)bytes_take(&r, 1);
         u32 low = op & 0x3f;
         u64 advance = 0;
         switch (op >> 6) {
@@ -296,7 +235,7 @@ static bool run(struct machine *m, struct reader r, u64 location, u64 pc)
             advance = low * code;
             break;
         case 2: /* offset */
-            set_rule(row, low, CFI_OFFSET, (i64)take_uleb(&r) * data);
+            set_rule(row, low, CFI_OFFSET, (i64)bytes_take_uleb(&r) * data);
             continue;
         case 3: /* restore */
             if (low < CFI_REGISTERS)
@@ -312,32 +251,32 @@ static bool run(struct machine *m, struct reader r, u64 location, u64 pc)
                     return r.ok;
                 continue;
             case 0x02: /* advance_loc1, 2, 4 */
-                advance = take(&r, 1) * code;
+                advance = bytes_take(&r, 1) * code;
                 break;
             case 0x03:
-                advance = take(&r, 2) * code;
+                advance = bytes_take(&r, 2) * code;
                 break;
             case 0x04:
-                advance = take(&r, 4) * code;
+                advance = bytes_take(&r, 4) * code;
                 break;
             case 0x05: /* offset_extended */
-                reg = take_uleb(&r);
-                set_rule(row, reg, CFI_OFFSET, (i64)take_uleb(&r) * data);
+                reg = bytes_take_uleb(&r);
+                set_rule(row, reg, CFI_OFFSET, (i64)bytes_take_uleb(&r) * data);
                 continue;
             case 0x06: /* restore_extended */
-                reg = take_uleb(&r);
+                reg = bytes_take_uleb(&r);
                 if (reg < CFI_REGISTERS)
                     row->rules[reg] = m->initial[reg];
                 continue;
             case 0x07: /* undefined */
-                set_rule(row, take_uleb(&r), CFI_UNDEFINED, 0);
+                set_rule(row, bytes_take_uleb(&r), CFI_UNDEFINED, 0);
                 continue;
             case 0x08: /* same_value */
-                set_rule(row, take_uleb(&r), CFI_SAME, 0);
+                set_rule(row, bytes_take_uleb(&r), CFI_SAME, 0);
                 continue;
             case 0x09: /* register */
-                reg = take_uleb(&r);
-                set_rule(row, reg, CFI_REGISTER, (i64)take_uleb(&r));
+                reg = bytes_take_uleb(&r);
+                set_rule(row, reg, CFI_REGISTER, (i64)bytes_take_uleb(&r));
                 continue;
             case 0x0a: /* remember_state */
                 if (!remember(m))
@@ -348,52 +287,52 @@ static bool run(struct machine *m, struct reader r, u64 location, u64 pc)
                     return false;
                 continue;
             case 0x0c: /* def_cfa */
-                reg = take_uleb(&r);
-                set_cfa(row, reg, (i64)take_uleb(&r));
+                reg = bytes_take_uleb(&r);
+                set_cfa(row, reg, (i64)bytes_take_uleb(&r));
                 continue;
             case 0x0d: /* def_cfa_register */
-                set_cfa(row, take_uleb(&r), row->cfa_offset);
+                set_cfa(row, bytes_take_uleb(&r), row->cfa_offset);
                 continue;
             case 0x0e: /* def_cfa_offset */
-                row->cfa_offset = (i64)take_uleb(&r);
+                row->cfa_offset = (i64)bytes_take_uleb(&r);
                 continue;
             case 0x0f: /* def_cfa_expression */
                 row->cfa_is_expression = true;
                 row->cfa_expression = skip_block(&r);
                 continue;
             case 0x10: /* expression */
-                reg = take_uleb(&r);
+                reg = bytes_take_uleb(&r);
                 set_rule(row, reg, CFI_EXPRESSION, (i64)skip_block(&r));
                 continue;
             case 0x11: /* offset_extended_sf */
-                reg = take_uleb(&r);
-                set_rule(row, reg, CFI_OFFSET, take_sleb(&r) * data);
+                reg = bytes_take_uleb(&r);
+                set_rule(row, reg, CFI_OFFSET, bytes_take_sleb(&r) * data);
                 continue;
             case 0x12: /* def_cfa_sf */
-                reg = take_uleb(&r);
-                set_cfa(row, reg, take_sleb(&r) * data);
+                reg = bytes_take_uleb(&r);
+                set_cfa(row, reg, bytes_take_sleb(&r) * data);
                 continue;
             case 0x13: /* def_cfa_offset_sf */
-                row->cfa_offset = take_sleb(&r) * data;
+                row->cfa_offset = bytes_take_sleb(&r) * data;
                 continue;
             case 0x14: /* val_offset */
-                reg = take_uleb(&r);
-                set_rule(row, reg, CFI_VAL_OFFSET, (i64)take_uleb(&r) * data);
+                reg = bytes_take_uleb(&r);
+                set_rule(row, reg, CFI_VAL_OFFSET, (i64)bytes_take_uleb(&r) * data);
                 continue;
             case 0x15: /* val_offset_sf */
-                reg = take_uleb(&r);
-                set_rule(row, reg, CFI_VAL_OFFSET, take_sleb(&r) * data);
+                reg = bytes_take_uleb(&r);
+                set_rule(row, reg, CFI_VAL_OFFSET, bytes_take_sleb(&r) * data);
                 continue;
             case 0x16: /* val_expression */
-                reg = take_uleb(&r);
+                reg = bytes_take_uleb(&r);
                 set_rule(row, reg, CFI_VAL_EXPRESSION, (i64)skip_block(&r));
                 continue;
             case 0x2e: /* GNU_args_size */
-                take_uleb(&r);
+                bytes_take_uleb(&r);
                 continue;
             case 0x2f: /* GNU_negative_offset_extended */
-                reg = take_uleb(&r);
-                set_rule(row, reg, CFI_OFFSET, -(i64)take_uleb(&r) * data);
+                reg = bytes_take_uleb(&r);
+                set_rule(row, reg, CFI_OFFSET, -(i64)bytes_take_uleb(&r) * data);
                 continue;
             default:
                 return false;
@@ -408,20 +347,20 @@ static bool run(struct machine *m, struct reader r, u64 location, u64 pc)
 
 /* Opens the entry that covers `pc`: its CIE, its range, and its instructions in *program. */
 static bool find_entry(const struct track_module *m, u64 pc, struct cie *cie, u64 *start, u64 *end,
-                       struct reader *program)
+                       struct bytes *program)
 {
-    struct reader r;
+    struct bytes r;
     u64 at = m->eh_frame_hdr ? search_table(m, pc) : 0;
     if (!at || !open_entry(&r, m, at))
         return false;
     u64 back_from = r.at;
-    u64 back = take(&r, 4);
+    u64 back = bytes_take(&r, 4);
     if (!r.ok || back == 0 || back > back_from || !read_cie(m, back_from - back, cie))
         return false;
     *start = take_encoded(&r, cie->pointer_encoding, 0);
     *end = *start + take_encoded(&r, cie->pointer_encoding & 0xf, 0);
     if (cie->has_augmentation)
-        skip(&r, take_uleb(&r));
+        bytes_skip(&r, bytes_take_uleb(&r));
     *program = r;
     return r.ok && !(cie->pointer_encoding & PE_INDIRECT) && pc >= *start && pc < *end;
 }
@@ -429,7 +368,7 @@ static bool find_entry(const struct track_module *m, u64 pc, struct cie *cie, u6
 bool cfi_find(const struct track_module *m, u64 pc, struct cfi_row *row)
 {
     struct cie cie;
-    struct reader program;
+    struct bytes program;
     u64 start, end;
     if (!find_entry(m, pc, &cie, &start, &end, &program))
         return false;
@@ -450,172 +389,4 @@ bool cfi_is_entry(const struct track_module *m, u64 pc)
 {
     struct cfi_row row;
     return cfi_find(m, pc, &row) && row.function_start == pc;
-}
-
-/* --- expressions --------------------------------------------------------------------------- */
-
-enum { OP_DEREF = 0x06, OP_BREG0 = 0x70, OP_BREG31 = 0x8f, EXPRESSION_DEPTH = 32 };
-
-static struct reader open_expression(u64 expression)
-{
-    struct reader r = {expression, expression + 10, true};
-    u64 bytes = take_uleb(&r);
-    r.end = r.at + bytes;
-    return r;
-}
-
-bool cfi_is_load(u64 expression, u32 *reg, i64 *offset)
-{
-    struct reader r = open_expression(expression);
-    u32 op = (u32)take(&r, 1);
-    *reg = op - OP_BREG0;
-    *offset = take_sleb(&r);
-    return op >= OP_BREG0 && op <= OP_BREG31 && take(&r, 1) == OP_DEREF && r.ok && r.at == r.end;
-}
-
-bool cfi_is_sum(u64 expression, u32 *reg, i64 *offset)
-{
-    struct reader r = open_expression(expression);
-    u32 op = (u32)take(&r, 1);
-    *reg = op - OP_BREG0;
-    *offset = take_sleb(&r);
-    return op >= OP_BREG0 && op <= OP_BREG31 && r.ok && r.at == r.end;
-}
-
-static bool binary(u32 op, u64 *below, u64 top)
-{
-    u64 a = *below;
-    switch (op) {
-    case 0x1a:
-        *below = a & top;
-        return true;
-    case 0x1c:
-        *below = a - top;
-        return true;
-    case 0x1e:
-        *below = a * top;
-        return true;
-    case 0x21:
-        *below = a | top;
-        return true;
-    case 0x22:
-        *below = a + top;
-        return true;
-    case 0x24:
-        *below = top < 64 ? a << top : 0;
-        return true;
-    case 0x25:
-        *below = top < 64 ? a >> top : 0;
-        return true;
-    case 0x26:
-        *below = (u64)((i64)a >> (top < 64 ? top : 63));
-        return true;
-    case 0x27:
-        *below = a ^ top;
-        return true;
-    case 0x29:
-        *below = a == top;
-        return true;
-    case 0x2a:
-        *below = (i64)a >= (i64)top;
-        return true;
-    case 0x2b:
-        *below = (i64)a > (i64)top;
-        return true;
-    case 0x2c:
-        *below = (i64)a <= (i64)top;
-        return true;
-    case 0x2d:
-        *below = (i64)a < (i64)top;
-        return true;
-    case 0x2e:
-        *below = a != top;
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool cfi_evaluate(u64 expression, const u64 registers[CFI_REGISTERS], const u64 *initial,
-                  const struct cfi_memory *memory, u64 *result)
-{
-    struct reader r = open_expression(expression);
-    u64 stack[EXPRESSION_DEPTH];
-    u32 n = 0;
-    if (initial)
-        stack[n++] = *initial;
-    while (r.ok && r.at < r.end) {
-        u32 op = (u32)take(&r, 1);
-        if (n == EXPRESSION_DEPTH)
-            return false;
-        if (op >= 0x30 && op <= 0x4f) { /* lit0.. */
-            stack[n++] = op - 0x30;
-            continue;
-        }
-        if (op >= OP_BREG0 && op <= OP_BREG31) {
-            u32 reg = op - OP_BREG0;
-            if (reg >= CFI_REGISTERS)
-                return false;
-            stack[n++] = registers[reg] + (u64)take_sleb(&r);
-            continue;
-        }
-        switch (op) {
-        case 0x03: /* addr */
-        case 0x0e: /* const8u */
-        case 0x0f: /* const8s */
-            stack[n++] = take(&r, 8);
-            continue;
-        case 0x08: /* const1u */
-            stack[n++] = take(&r, 1);
-            continue;
-        case 0x09: /* const1s */
-            stack[n++] = (u64)(i64)(signed char)take(&r, 1);
-            continue;
-        case 0x0a:
-            stack[n++] = take(&r, 2);
-            continue;
-        case 0x0b:
-            stack[n++] = (u64)(i64)(int16_t)take(&r, 2);
-            continue;
-        case 0x0c:
-            stack[n++] = take(&r, 4);
-            continue;
-        case 0x0d:
-            stack[n++] = (u64)(i64)(i32)take(&r, 4);
-            continue;
-        case 0x10:
-            stack[n++] = take_uleb(&r);
-            continue;
-        case 0x11:
-            stack[n++] = (u64)take_sleb(&r);
-            continue;
-        default:
-            break;
-        }
-        if (n == 0)
-            return false;
-        if (op == OP_DEREF) {
-            if (!memory->read(memory->context, stack[n - 1], &stack[n - 1]))
-                return false;
-        } else if (op == 0x12) { /* dup */
-            stack[n] = stack[n - 1];
-            n++;
-        } else if (op == 0x13) { /* drop */
-            n--;
-        } else if (op == 0x23) { /* plus_uconst */
-            stack[n - 1] += take_uleb(&r);
-        } else if (op == 0x1f) { /* neg */
-            stack[n - 1] = 0 - stack[n - 1];
-        } else if (op == 0x20) { /* not */
-            stack[n - 1] = ~stack[n - 1];
-        } else {
-            if (n < 2 || !binary(op, &stack[n - 2], stack[n - 1]))
-                return false;
-            n--;
-        }
-    }
-    if (!r.ok || n == 0)
-        return false;
-    *result = stack[n - 1];
-    return true;
 }

@@ -48,19 +48,4 @@ bool cfi_find(const struct track_module *m, u64 pc, struct cfi_row *row);
  * was put on a new stack by hand (makecontext does): nobody called from there. */
 bool cfi_is_entry(const struct track_module *m, u64 pc);
 
-/* Memory of the program as an expression may read it; false when it is not there. */
-struct cfi_memory {
-    void *context;
-    bool (*read)(void *context, u64 address, u64 *value);
-};
-/* Value of the DWARF expression at an address, its length before it. The machine's stack starts
- * with *initial unless that is NULL. false when it cannot be computed. */
-bool cfi_evaluate(u64 expression, const u64 registers[CFI_REGISTERS], const u64 *initial,
-                  const struct cfi_memory *memory, u64 *result);
-
-/* An expression that only reads one word, at register + offset: `register` and `offset` of it. */
-bool cfi_is_load(u64 expression, u32 *reg, i64 *offset);
-/* An expression that is just register + offset. */
-bool cfi_is_sum(u64 expression, u32 *reg, i64 *offset);
-
 #endif

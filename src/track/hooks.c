@@ -66,7 +66,8 @@ static ALWAYS_INLINE bool is_agent(void)
 
 /* --- giving back --------------------------------------------------------------------------- */
 
-/* Blocks that never came from the allocator underneath; true when `p` was one, and is dealt with. */
+/* Blocks that never came from the allocator underneath; true when `p` was one, and is dealt with.
+ */
 static NOINLINE bool free_own(void *p)
 {
     if (next_is_bootstrap(p))
@@ -284,7 +285,7 @@ static COLD new_operator *cxx_operator(const char *name)
         sys_write_all(2, message, sizeof message - 1, 100);
         abort();
     }
-    memcpy(&operator, &f, sizeof f);
+    memcpy(&operator, & f, sizeof f);
     return operator;
 }
 
@@ -348,7 +349,8 @@ void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t align, size_t tag)
     X(_ZdlPvSt11align_val_tRKSt9nothrow_t, free)                                                   \
     X(_ZdaPvSt11align_val_tRKSt9nothrow_t, free)
 
-#define X(name, target) __asm__(".globl " #name "\n.type " #name ", @function\n.set " #name ", " #target);
+#define X(name, target)                                                                            \
+    __asm__(".globl " #name "\n.type " #name ", @function\n.set " #name ", " #target);
 ALIAS_TABLE(X)
 #undef X
 

@@ -30,8 +30,7 @@ COLD u64 *index_make_leaf(u64 address)
     u64 *leaf = sys_map(leaf_bytes());
     if (!leaf)
         return NULL;
-    if (!__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE))
+    if (!__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         sys_unmap(leaf, leaf_bytes());
     return index_slot(address);
 }
@@ -77,14 +76,14 @@ static bool read_slot(u64 region, u64 slot, struct track_block *b)
 }
 
 /* Which of the pages from `page` on were ever touched? Reading an untouched one would make the
- * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there. */
+ * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there.
+ */
 static void touched_pages(const u64 *leaf, u64 page, u64 count, u64 present[WINDOW_PAGES])
 {
     int fd = sys_open("/proc/self/pagemap", 0, 0);
     size_t bytes = count * sizeof(u64);
-    long got = fd < 0 ? -1
-                      : sys_pread(fd, present, bytes,
-                                  ((u64)leaf / PAGE_BYTES + page) * sizeof(u64));
+    long got =
+        fd < 0 ? -1 : sys_pread(fd, present, bytes, ((u64)leaf / PAGE_BYTES + page) * sizeof(u64));
     if (fd >= 0)
         sys_close(fd);
     for (u64 i = 0; i < count; i++)
@@ -158,6 +157,5 @@ bool track_at(u64 address, struct track_block *out)
 {
     const u64 *slot = index_slot(address);
     u64 region = address >> INDEX_REGION_BITS;
-    return slot && read_slot(region, (u64)(slot - index_root[region]), out) &&
-           out->addr == address;
+    return slot && read_slot(region, (u64)(slot - index_root[region]), out) && out->addr == address;
 }

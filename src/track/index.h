@@ -39,9 +39,8 @@ u64 *index_make_leaf(u64 address);
 
 static ALWAYS_INLINE u64 *index_slot(u64 address)
 {
-    u64 *leaf = address >> INDEX_ADDRESS_BITS
-                    ? NULL
-                    : ACQUIRE(&index_root[address >> INDEX_REGION_BITS]);
+    u64 *leaf =
+        address >> INDEX_ADDRESS_BITS ? NULL : ACQUIRE(&index_root[address >> INDEX_REGION_BITS]);
     if (UNLIKELY(!leaf))
         return NULL;
     return leaf + ((address & ((1ul << INDEX_REGION_BITS) - 1)) >> index_shift);

@@ -16,7 +16,7 @@ enum { MODULE_MAX = 1 << 14 };
 
 struct entry {
     struct track_module module;
-    u32 next;        /* index + 1 of the entry linked before this one */
+    u32 next; /* index + 1 of the entry linked before this one */
     bool linked;
     u64 note;        /* where its build-id lies in memory, 0 = none */
     Elf64_Ehdr head; /* its first bytes, to recognise it by */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "cfi.h"
+#include "expression.h"
 #include "modules.h"
 #include "rules.h"
 #include "thread.h"
@@ -67,9 +68,9 @@ static u64 read_rule(struct thread *t, u64 pc)
     if (row.cfa_is_expression) {
         /* gcc realigns a stack (main with a vector on it, for one) through a pointer kept below
          * rbp: CFA = word at rbp + offset, and the caller's rbp = word at rbp. */
-        if (cfi_is_load(row.cfa_expression, &reg, &offset) && reg == CFI_RBP &&
+        if (expression_is_load(row.cfa_expression, &reg, &offset) && reg == CFI_RBP &&
             fits(offset, 1 << 22) && rbp->how == CFI_EXPRESSION &&
-            cfi_is_sum((u64)rbp->value, &reg, &saved_at) && reg == CFI_RBP && saved_at == 0)
+            expression_is_sum((u64)rbp->value, &reg, &saved_at) && reg == CFI_RBP && saved_at == 0)
             return pack(RULE_ALIGNED, offset, 0, incarnation);
         return full;
     }

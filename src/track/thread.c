@@ -17,7 +17,7 @@ __thread struct thread *thread_self = &unborn;
 static __thread struct heap *serving_heap;
 static __thread u8 mode_before_borrow;
 
-static struct thread *threads; /* every struct ever made */
+static struct thread *threads;   /* every struct ever made */
 static struct thread *candidate; /* where the search for one to take over goes on */
 static u64 own_bytes;
 
@@ -209,8 +209,8 @@ void track_borrow_end(void)
 static void raise_peak(i64 *peak, i64 value)
 {
     i64 seen = PEEK(peak);
-    while (value > seen && !__atomic_compare_exchange_n(peak, &seen, value, true,
-                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    while (value > seen && !__atomic_compare_exchange_n(peak, &seen, value, true, __ATOMIC_RELAXED,
+                                                        __ATOMIC_RELAXED)) {
     }
 }
 
@@ -219,8 +219,7 @@ COLD void thread_flush(struct thread *t)
     i64 blocks = t->unflushed_blocks, bytes = t->unflushed_bytes;
     POKE(&t->unflushed_blocks, 0);
     POKE(&t->unflushed_bytes, 0);
-    raise_peak(&peak_blocks,
-               __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
+    raise_peak(&peak_blocks, __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
     raise_peak(&peak_bytes, __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED));
 }
 

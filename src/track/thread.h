@@ -27,19 +27,19 @@ enum { THREAD_NUMBER_MAX = 4095, THREAD_STACK_RANGES = 8, STACK_LIMIT_MAX = 256 
  * and where each part of that state was read. From the same state, and with those words of memory
  * unchanged, the rest of the walk must go the same way; walk.c rests on that. */
 struct walk_step {
-    u64 pc;       /* return address into this frame */
-    u64 slot;     /* where it was read */
-    u64 rbp;      /* value of rbp in this frame */
-    u64 rbp_slot; /* where it was read; 0 = as in the frame below */
-    u64 cfa_slot; /* where the address of `slot` was read; 0 = it follows from registers */
-    u64 rule;     /* unwind rule of pc */
-    u32 node;     /* trie node of the stack from the outermost frame to this one */
+    u64 pc;           /* return address into this frame */
+    u64 slot;         /* where it was read */
+    u64 rbp;          /* value of rbp in this frame */
+    u64 rbp_slot;     /* where it was read; 0 = as in the frame below */
+    u64 cfa_slot;     /* where the address of `slot` was read; 0 = it follows from registers */
+    u64 rule;         /* unwind rule of pc */
+    u32 node;         /* trie node of the stack from the outermost frame to this one */
     bool rbp_matters; /* a frame further out is found through this value of rbp */
 };
 
 struct thread {
-    u8 mode; /* enum thread_mode */
-    bool pending; /* a signal came while INSIDE: call `act` on leaving */
+    u8 mode;       /* enum thread_mode */
+    bool pending;  /* a signal came while INSIDE: call `act` on leaving */
     u8 until_tick; /* allocations until the clock is looked at again */
     u8 tick_period;
     u64 last_tick_ns;
@@ -50,17 +50,17 @@ struct thread {
     struct thread *next; /* list of all */
 
     u64 allocations, frees, untracked_frees, lost, cut_stacks;
-    i64 live_blocks, live_bytes;         /* born here minus freed here: may be negative */
+    i64 live_blocks, live_bytes;           /* born here minus freed here: may be negative */
     i64 unflushed_blocks, unflushed_bytes; /* not yet in the totals that the peak is taken of */
-    i64 until_sample;                    /* bytes until the next sampled one */
-    u64 random;                          /* state of the generator for that */
+    i64 until_sample;                      /* bytes until the next sampled one */
+    u64 random;                            /* state of the generator for that */
 
     struct {
         u64 lo, hi;
     } stacks[THREAD_STACK_RANGES]; /* mappings that its stacks lie in, latest first */
     u32 last_count;
-    u32 last_generation; /* of the rules it was walked by */
-    bool last_cut;       /* it went on beyond last[0] */
+    u32 last_generation;                     /* of the rules it was walked by */
+    bool last_cut;                           /* it went on beyond last[0] */
     struct walk_step last[STACK_LIMIT_MAX];  /* outermost first */
     struct walk_step fresh[STACK_LIMIT_MAX]; /* innermost first */
     u64 pcs[STACK_LIMIT_MAX];

@@ -52,10 +52,10 @@ void track_after_fork(void);
 /* --- what was recorded (agent, frozen) ----------------------------------------------------- */
 
 struct track_block {
-    u64 addr;  /* as malloc returned it */
-    u64 size;  /* bytes asked for */
-    u32 stack; /* node of the stack trie, 0 = none */
-    u32 birth; /* epoch */
+    u64 addr;   /* as malloc returned it */
+    u64 size;   /* bytes asked for */
+    u32 stack;  /* node of the stack trie, 0 = none */
+    u32 birth;  /* epoch */
     u32 thread; /* number of the thread that allocated it, 0 = unknown */
 };
 
@@ -78,21 +78,21 @@ u64 track_epoch_ns(u32 epoch);
 /* One node of the stack trie: a frame and the node of the caller. parent < the node's own number;
  * 0 is the root and stands for "no more frames". */
 struct track_node {
-    u64 pc;           /* return address */
-    u32 parent;       /* the caller */
-    u32 incarnation;  /* which module lay there, see struct track_module */
-    bool cut;         /* the stack went on, but the frame limit or missing unwind rules ended it */
+    u64 pc;          /* return address */
+    u32 parent;      /* the caller */
+    u32 incarnation; /* which module lay there, see struct track_module */
+    bool cut;        /* the stack went on, but the frame limit or missing unwind rules ended it */
 };
 u32 track_node_count(void); /* numbers run from 1 to this */
 struct track_node track_node(u32 number);
 
 /* A file that is or was mapped with executable code. */
 struct track_module {
-    u64 lo, hi;      /* addresses it spans */
-    u64 bias;        /* added to the file's virtual addresses */
+    u64 lo, hi;       /* addresses it spans */
+    u64 bias;         /* added to the file's virtual addresses */
     u64 eh_frame_hdr; /* where its unwind index is mapped, 0 = none */
-    u32 incarnation; /* 0, or how many modules lay in its range before it */
-    bool gone;       /* unloaded meanwhile */
+    u32 incarnation;  /* 0, or how many modules lay in its range before it */
+    bool gone;        /* unloaded meanwhile */
     u8 build_id_bytes;
     u8 build_id[32];
     char path[400];

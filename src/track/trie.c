@@ -8,9 +8,9 @@
  * A node is looked for near the place that its parent's number gives, since a program that makes
  * new stacks makes them below the ones it has just made: what is looked up now lies beside what
  * was looked up last (this halved the time of a recursive program against a plain hash). Where
- * that window is full, because the parent has many callees, it is found by its hash. One thread at a time copies it to
- * one of twice the size while others go on with the old one; a node added to the old one meanwhile
- * may be missed later and made again, which is all that can happen.
+ * that window is full, because the parent has many callees, it is found by its hash. One thread at
+ * a time copies it to one of twice the size while others go on with the old one; a node added to
+ * the old one meanwhile may be missed later and made again, which is all that can happen.
  */
 #include <stddef.h>
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "expression.h"
 #include "modules.h"
 #include "thread.h"
 #include "unwind.h"
@@ -42,18 +43,18 @@ static bool load(void *context, u64 address, u64 *value)
     return true;
 }
 
-static bool find_cfa(const struct cfi_row *row, const u64 *registers, const struct cfi_memory *memory,
-                     u64 *cfa)
+static bool find_cfa(const struct cfi_row *row, const u64 *registers,
+                     const struct expression_memory *memory, u64 *cfa)
 {
     if (row->cfa_is_expression)
-        return cfi_evaluate(row->cfa_expression, registers, NULL, memory, cfa);
+        return expression_evaluate(row->cfa_expression, registers, NULL, memory, cfa);
     *cfa = registers[row->cfa_register] + (u64)row->cfa_offset;
     return true;
 }
 
 /* The caller's value of one register. */
 static bool recover(const struct cfi_rule *rule, u32 reg, u64 cfa, const u64 *registers,
-                    const struct cfi_memory *memory, u64 *value)
+                    const struct expression_memory *memory, u64 *value)
 {
     u64 address;
     switch (rule->how) {
@@ -69,10 +70,10 @@ static bool recover(const struct cfi_rule *rule, u32 reg, u64 cfa, const u64 *re
         *value = cfa + (u64)rule->value;
         return true;
     case CFI_EXPRESSION:
-        return cfi_evaluate((u64)rule->value, registers, &cfa, memory, &address) &&
+        return expression_evaluate((u64)rule->value, registers, &cfa, memory, &address) &&
                memory->read(memory->context, address, value);
     case CFI_VAL_EXPRESSION:
-        return cfi_evaluate((u64)rule->value, registers, &cfa, memory, value);
+        return expression_evaluate((u64)rule->value, registers, &cfa, memory, value);
     case CFI_REGISTER:
         *value = (u64)rule->value < CFI_REGISTERS ? registers[rule->value] : 0;
         return true;
@@ -83,7 +84,7 @@ static bool recover(const struct cfi_rule *rule, u32 reg, u64 cfa, const u64 *re
 
 enum unwind_result unwind_step(struct thread *t, struct unwind_frame *f)
 {
-    struct cfi_memory memory = {t, load};
+    struct expression_memory memory = {t, load};
     struct cfi_row row;
     u64 pc = f->registers[CFI_RA];
     u64 look_at = f->exact ? pc : pc - 1;

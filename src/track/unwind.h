@@ -14,8 +14,8 @@ struct thread;
 
 struct unwind_frame {
     u64 registers[CFI_REGISTERS]; /* as in the frame; registers[CFI_RA] is its code address */
-    bool exact; /* that address is the instruction itself, not a return address */
-    u32 incarnation; /* of the module, after unwind_step has looked at it */
+    bool exact;                   /* that address is the instruction itself, not a return address */
+    u32 incarnation;              /* of the module, after unwind_step has looked at it */
 };
 
 enum unwind_result {
