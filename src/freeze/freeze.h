@@ -14,6 +14,7 @@
 struct freeze_request {
     u64 overhead_bytes;  /* what the agent itself holds, for the snapshot's books */
     u64 allocator_bytes; /* what the program's allocator holds, 0 = unknown */
+    const char *note;    /* one more remark for the snapshot's notes, NULL = none */
 };
 
 /* Writes every section but NAMES and FRAME_NAMES; whoever adds those finds the frames with

@@ -47,6 +47,8 @@ static void write_meta(struct freeze_job *j, struct snapshot_meta *m,
         n += text_format(notes + n, sizeof notes - n,
                          "C++ types unknown: the kernel refuses reading memory "
                          "(process_vm_readv)\n");
+    if (r->note)
+        n += text_format(notes + n, sizeof notes - n, "%s\n", r->note);
     m->notes = freeze_strings_add(&j->strings, notes);
 }
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * live_host.c - what a script sees of the live process: struct host over the recorder.
+ *
+ * Context: agent.
+ * Invariant: nothing here changes the program's memory; what is read of it may be gone, which
+ * gives fewer bytes and never a fault.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+
+static bool take(struct agent_live *live, const char *note, struct snapshot *s, struct err *e)
+{
+    struct snapshot_writer w;
+    struct freeze_request request = {.overhead_bytes = agent_books_overhead(),
+                                     .allocator_bytes = agent_books_allocator(),
+                                     .note = note};
+    if (!snapshot_writer_begin(&w, freeze_estimate_bytes()))
+        return err_set(e, STATUS_NO_MEMORY, "no address space for a snapshot");
+    if (!freeze_list(&w, &request, e)) {
+        snapshot_writer_abandon(&w);
+        return false;
+    }
+    if (!live->names)
+        live->names = elf_names_create();
+    if (live->names)
+        agent_names_write(live->names, &w);
+    if (!snapshot_writer_finish(&w, s, e))
+        return false;
+    agent_books_adopt(s);
+    return true;
+}
+
+static bool host_snapshot(void *context, bool graph, bool contents, struct snapshot *s,
+                          struct err *e)
+{
+    if (contents)
+        return err_set(e, STATUS_UNSUPPORTED, "contents=true is not supported yet");
+    return take(context, graph ? "taken without references" : NULL, s, e);
+}
+
+static bool host_stats(void *context, struct host_stats *stats, struct err *e)
+{
+    struct track_counters c;
+    (void)context;
+    (void)e;
+    track_counters(&c);
+    *stats = (struct host_stats){
+        .live_blocks = c.live_blocks,
+        .live_bytes = c.live_bytes,
+        .peak_bytes = c.peak_bytes,
+        .peak_blocks = c.peak_blocks,
+        .allocations = c.allocations,
+        .frees = c.frees,
+        .untracked_frees = c.untracked_frees,
+        .lost = c.lost,
+        .rss_bytes = agent_books_rss(),
+        .allocator_bytes = agent_books_allocator(),
+        .overhead_bytes = agent_books_overhead() + c.own_bytes,
+    };
+    if (c.started_ns)
+        stats->started_ns = sys_realtime_ns() - (sys_monotonic_ns() - c.started_ns);
+    return true;
+}
+
+static bool host_threads(void *context, struct host_thread *out, u32 max, u32 *count,
+                         struct err *e)
+{
+    (void)context;
+    *count = 0;
+    struct track_thread *threads = malloc(max * sizeof *threads);
+    if (max && !threads)
+        return err_set(e, STATUS_NO_MEMORY, "out of memory");
+    u32 found = track_threads(threads, max);
+    for (u32 i = 0; i < found && i < max; i++) {
+        if (!threads[i].alive)
+            continue;
+        struct host_thread *t = &out[(*count)++];
+        t->number = threads[i].number;
+        t->tid = threads[i].tid;
+        memcpy(t->name, threads[i].name, sizeof t->name);
+    }
+    free(threads);
+    return true;
+}
+
+static bool host_reset_peak(void *context, struct err *e)
+{
+    (void)context;
+    (void)e;
+    track_reset_peak();
+    return true;
+}
+
+static bool host_record(void *context, const struct option_track *how, u32 stack_limit,
+                        struct err *e)
+{
+    (void)context;
+    (void)e;
+    if (how->mode == TRACK_OFF)
+        track_stop();
+    else
+        track_record(how, stack_limit);
+    return true;
+}
+
+static struct option_track host_recording(void *context)
+{
+    (void)context;
+    return track_recording();
+}
+
+static size_t host_read(void *context, u64 address, void *out, size_t bytes)
+{
+    (void)context;
+    return sys_read_memory(address, out, bytes);
+}
+
+static void host_every(void *context, u64 ns)
+{
+    ((struct agent_live *)context)->every_ns = ns;
+}
+
+static void host_print(void *context, const char *text, size_t bytes)
+{
+    struct agent_output *output = ((struct agent_live *)context)->output;
+    if (output)
+        agent_output_write(output, text, bytes);
+}
+
+static bool host_alive(void *context, u64 address, u32 birth)
+{
+    struct track_block b;
+    (void)context;
+    return track_at(address, &b) && b.birth == birth;
+}
+
+void agent_live_host(struct agent_live *live, struct host *host)
+{
+    *host = (struct host){
+        .context = live,
+        .live = true,
+        .snapshot = host_snapshot,
+        .stats = host_stats,
+        .threads = host_threads,
+        .reset_peak = host_reset_peak,
+        .record = host_record,
+        .recording = host_recording,
+        .read = host_read,
+        .every = host_every,
+        .print = host_print,
+        .alive = host_alive,
+    };
+}

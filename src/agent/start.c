@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * start.c - the library's constructor: settings, recorder, signal; nothing else exists until the
+ * first signal.
+ *
+ * Context: agent (in the program's main thread, before main).
+ * Invariant: after it, no thread, descriptor or socket of ours is there; unless MOONHEAP_EVERY
+ * asks for runs by timer, which need the thread from the start.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+struct agent agent;
+
+static void complain(const char *text)
+{
+    agent_output_complain(text);
+}
+
+/* A program that changes its directory still finds its script where its user meant it to be. A bare
+ * name may stand for a canned script and is left as it is. */
+static void anchor(char out[AGENT_PATH_BYTES], const char *path)
+{
+    char here[AGENT_PATH_BYTES];
+    bool relative = path[0] != '/' && strchr(path, '/');
+    if (!relative || sys_failed(sys_call(SYS_getcwd, here, sizeof here, 0))) {
+        text_format(out, AGENT_PATH_BYTES, "%s", path);
+        return;
+    }
+    while (path[0] == '.' && path[1] == '/')
+        path += 2;
+    text_format(out, AGENT_PATH_BYTES, "%s/%s", strcmp(here, "/") ? here : "", path);
+}
+
+static void in_forked_child(void)
+{
+    agent_forget_parent();
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    struct err e;
+    options_read(&agent.options, environ, NULL);
+    if (!agent.options.quiet)
+        options_read(&agent.options, environ, complain);
+    anchor(agent.script, agent.options.script);
+    anchor(agent.out, agent.options.out);
+    agent_output_prepare();
+    agent_books_prepare();
+    track_start(&agent.options);
+    agent_interrupted_prepare();
+    agent_prepare();
+    agent.mark = process_mark_create();
+    if (!agent.mark) {
+        agent_output_complain("no memory to start with; signals are not answered");
+        return;
+    }
+    pthread_atfork(NULL, NULL, in_forked_child);
+    if (!trigger_start(agent.options.signal, agent_wake, &e))
+        agent_output_complain(e.text);
+    if (agent.options.every_ns && !agent_ensure())
+        agent_output_complain("the thread for MOONHEAP_EVERY could not be started");
+}
