@@ -91,9 +91,9 @@ void types_build(struct types *t, const struct snapshot *s, const struct types_m
     u8 *sources = types_take(m, t->types.capacity, 1);
     char text[NAME_BYTES];
     for (u32 v = 1; v <= s->vtable_count; v++) {
-        if (s->vtables[v - 1].to_top)
-            continue;
         types_rtti_name(s->strings + s->vtables[v - 1].name, text, sizeof text);
+        if (s->vtables[v - 1].to_top || !*text)
+            continue;
         vtable_types[v] = types_names_copy(&t->types, text, m);
         if (vtable_types[v])
             sources[vtable_types[v]] = TYPES_SOURCE_RTTI;
