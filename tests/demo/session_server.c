@@ -21,7 +21,7 @@ enum { BUCKETS = 1024, HISTORY = 200, LINE = 512 };
 struct session {
     struct session *next;
     unsigned number;
-    char *name;
+    char name[32];
     char inbox[80];
 };
 
@@ -32,8 +32,9 @@ static unsigned sessions_made, lines_said;
 static struct session *make_session(const char *name)
 {
     struct session *s = calloc(1, sizeof *s);
-    if (!s || !(s->name = strdup(name)))
+    if (!s)
         abort();
+    snprintf(s->name, sizeof s->name, "%.31s", name);
     s->number = ++sessions_made;
     s->next = table[s->number % BUCKETS];
     table[s->number % BUCKETS] = s;
@@ -46,7 +47,6 @@ static void drop_session(struct session *s)
     while (*at != s)
         at = &(*at)->next;
     *at = s->next;
-    free(s->name);
     free(s);
 }
 
