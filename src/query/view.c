@@ -61,7 +61,7 @@ static u32 size_class(u64 bytes)
     if (bytes <= 16)
         return bytes ? 1 : 0;
     u32 k = 61 - (u32)__builtin_clzll(bytes - 1);
-    return k - 1 < COUNT_OF(size_classes) ? k - 1 : COUNT_OF(size_classes) - 1;
+    return k < COUNT_OF(size_classes) ? k : COUNT_OF(size_classes) - 1;
 }
 
 /* --- ages ---------------------------------------------------------------------------------- */
