@@ -27,8 +27,10 @@ static void on_count(lua_State *L, lua_Debug *where)
     s->expired = true;
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
     u64 ms = s->limits.timeout_ns / 1000000;
-    luaL_error(L, "the run took longer than %d.%d s; raise MOONHEAP_SCRIPT_TIMEOUT",
-               (int)(ms / 1000), (int)(ms / 100 % 10));
+    luaL_where(L, 0); /* in a hook, level 0 is the function that it interrupts */
+    lua_pushfstring(L, "%sthe run took longer than %d.%d s; raise MOONHEAP_SCRIPT_TIMEOUT",
+                    lua_tostring(L, -1), (int)(ms / 1000), (int)(ms / 100 % 10));
+    lua_error(L);
 }
 
 void script_limits_begin(struct script *s, lua_State *co)

@@ -11,6 +11,8 @@
 
 #include "bind.h"
 
+enum { PATH_BYTES = 4096 };
+
 struct library {
     const char *name;
     lua_CFunction open;
@@ -461,6 +463,7 @@ void script_sandbox_enter(lua_State *L, int index)
 
 void script_sandbox_fresh(lua_State *L)
 {
+    char folder[PATH_BYTES];
     lua_getfield(L, LUA_REGISTRYINDEX, SCRIPT_SLOT_MASTER);
     push_copy(L, -1, 2);
     lua_remove(L, -2);
@@ -483,6 +486,9 @@ void script_sandbox_fresh(lua_State *L)
     lua_setfield(L, -2, "loaded");
     lua_newtable(L);
     lua_setfield(L, -2, "preload");
+    script_folder(script_of(L)->run->path, folder, sizeof folder);
+    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua", folder, folder);
+    lua_setfield(L, -2, "path");
     lua_pop(L, 1);
     script_sandbox_enter(L, environment);
 }
