@@ -42,12 +42,12 @@ static void in_forked_child(void)
 __attribute__((constructor)) static void start(void)
 {
     struct err e;
+    agent_output_prepare();
     options_read(&agent.options, environ, NULL);
     if (!agent.options.quiet)
         options_read(&agent.options, environ, complain);
     anchor(agent.script, agent.options.script);
     anchor(agent.out, agent.options.out);
-    agent_output_prepare();
     agent_books_prepare();
     track_start(&agent.options);
     agent_interrupted_prepare();

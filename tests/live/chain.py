@@ -34,7 +34,7 @@ def test_told_what_it_set():
 
 def test_own_handler_runs_too():
     with Program([victim("handler")], script="print('x')") as program:
-        for setting in ("sigaction", "signal", "sysv", "sigset"):
+        for setting in ("sigaction", "signal", "sigset"): # sysv's is reset by its first
             before = int(program.ask(setting).split()[1])
             for n in (1, 2):
                 check("x" in program.run().body, f"a run after {setting}")

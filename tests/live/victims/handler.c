@@ -33,10 +33,12 @@ static void detailed(int number, siginfo_t *info, void *context)
 
 static const char *name_of(const struct sigaction *a)
 {
+    /* SA_RESETHAND leaves the flags, SA_SIGINFO too, on the default that it resets to */
+    if (a->sa_handler == SIG_DFL)
+        return "default";
     if (a->sa_flags & SA_SIGINFO)
         return a->sa_sigaction == detailed ? "detailed" : "foreign";
-    return a->sa_handler == SIG_DFL   ? "default"
-           : a->sa_handler == SIG_IGN ? "ignore"
+    return a->sa_handler == SIG_IGN   ? "ignore"
            : a->sa_handler == plain   ? "plain"
                                       : "foreign";
 }
