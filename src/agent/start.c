@@ -36,7 +36,8 @@ static void anchor(char out[AGENT_PATH_BYTES], const char *path)
 
 static void in_forked_child(void)
 {
-    agent_forget_parent();
+    if (process_mark_check(agent.mark) != PROCESS_SAME) /* a signal may have been quicker */
+        agent_forget_parent();
 }
 
 __attribute__((constructor)) static void start(void)

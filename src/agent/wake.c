@@ -56,8 +56,6 @@ void agent_prepare(void)
 
 void agent_forget_parent(void)
 {
-    if (!agent.mark)
-        return;
     track_after_fork();
     trigger_after_fork();
     process_mark_renew(agent.mark);
