@@ -6,6 +6,7 @@ Invariant: judge_quiet allows no difference; judge_storm asks for every block th
 through the listing and forbids every block that certainly lived at no moment of it.
 """
 
+import bisect
 import mmap
 import os
 import struct
@@ -115,17 +116,21 @@ def judge_storm(books, runs):
                for x in listings]
     possible = [{a: None for a, (_, own) in x.blocks.items() if own} for x in listings]
     stable = [0] * len(listings)
+    ends = [last for _, last in windows]
+    check(ends == sorted(ends), "listings are in order of time")
     for addr, size, born0, born1, died0, died1 in books.entries():
-        for i, (first, last) in enumerate(windows):
+        for i in range(bisect.bisect_left(ends, born0), len(windows)):
+            first, last = windows[i]
+            if died1 and died1 < first:
+                break
             if born1 < first and (not died0 or died0 > last):
                 stable[i] += 1
                 got = listings[i].blocks.get(addr)
                 check(got == (size, True), f"listing {i}: block {addr:#x} of {size} bytes lived "
                       f"through it but it says {got}; born {born1 - first:.0f} ns after its "
                       f"start, died {died0 and died0 - last:.0f} ns after its end")
-            if born0 <= last and (not died1 or died1 >= first) and addr in possible[i]:
-                if listings[i].blocks[addr][0] == size:
-                    del possible[i][addr]
+            if addr in possible[i] and listings[i].blocks[addr][0] == size:
+                del possible[i][addr]
     for i, left in enumerate(possible):
         check(not left, f"listing {i}: {len(left)} blocks that were live at no moment of it",
               [(hex(a), listings[i].blocks[a][0]) for a in list(left)[:8]])

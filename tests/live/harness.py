@@ -88,7 +88,7 @@ def parse_runs(text):
 
 
 def environment(script=None, out=None, preload=(), moonheap=True, **variables):
-    """The environment of a victim. Variables are MOONHEAP_ names unless they hold a '_' already."""
+    """The environment of a victim: variables in lower case get MOONHEAP_ before their name."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MOONHEAP_", "LD_"))}
     env.update(LC_ALL="C", LANG="C")
     libraries = ([LIBRARY] if moonheap else []) + list(preload)
@@ -100,7 +100,7 @@ def environment(script=None, out=None, preload=(), moonheap=True, **variables):
         if out:
             env["MOONHEAP_OUT"] = out
     for name, value in variables.items():
-        name = name if "_" in name and name.isupper() else f"MOONHEAP_{name.upper()}"
+        name = name if name.isupper() else f"MOONHEAP_{name.upper()}"
         if moonheap or not name.startswith("MOONHEAP_"):
             env[name] = str(value)
     return env

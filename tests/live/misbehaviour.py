@@ -94,8 +94,6 @@ def test_endless_memory():
     misbehave("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end",
               r"memory", lua_memory="16M")
     misbehave("return ('x'):rep(1 << 40)", r"memory|large", lua_memory="16M")
-    misbehave("data.t = {} while true do data.t[#data.t + 1] = {} end", r"memory",
-              lua_memory="16M")
 
 
 def test_memory_is_free_again():
@@ -107,9 +105,19 @@ def test_memory_is_free_again():
             goes_on(program)
 
 
+def test_data_at_the_cap_can_be_emptied():
+    """What fills the cap survives in `data`; a short script must still be able to let go of it."""
+    with Program([victim("puppet")], lua_memory="16M") as program:
+        run = program.run("data.t = {} while true do data.t[#data.t + 1] = {} end")
+        check(re.search("memory", run.body), "the cap is met", run)
+        for _ in range(3):
+            program.run("data.t = nil")
+        goes_on(program)
+
+
 def test_no_way_out_of_the_process():
-    for call in ("os.exit(3)", "os.execute('true')", "io.popen('true')", "os.remove('x')",
-                 "os.rename('x', 'y')", "debug.debug()", "package.loadlib('libc.so.6', 'exit')()"):
+    for call in ("os.exit(3)", "os.execute('true')", "io.popen('true')",
+                 "debug.debug()", "package.loadlib('libc.so.6', 'exit')()"):
         _, run = misbehave(call, r"debug_script\.lua:1:")
         check("traceback" in run.body, "refused as an error", run)
 

@@ -80,7 +80,7 @@ def test_same_bytes():
         check(inner(offline.stdout) == live, "offline says the same",
               first_difference(live, inner(offline.stdout)))
         loaded = os.path.join(program.directory, "loaded.lua")
-        program.write_script(f"data.s = heap.load({path!r})\n" + QUERIES, loaded)
+        program.write_script(f"data.s = heap.load({path!r})" + QUERIES, loaded)
         offline = tool("script", path, loaded)
         lines = inner(offline.stdout).replace("loaded.lua", "debug_script.lua")
         check(inner(lines) == live, "heap.load says the same", first_difference(live, lines))

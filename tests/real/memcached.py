@@ -2,14 +2,15 @@
 """Does memcached, whose worker threads are many and whose memory is its own, serve as without us?
 
 Context: test. Oracles: the same conversation with a server without Moonheap; under load, every
-reply of every client is checked.
+reply of every client is checked. memcached stops on SIGUSR1, so Moonheap gets another signal; the
+last test asks that SIGUSR1 still stops it.
 """
 
 import os
 import threading
 
 import service
-from harness import Program, check, main
+from harness import Program, check, main, signal
 from service import LOOK, connect, need
 
 
@@ -18,7 +19,7 @@ class Memcached(Program):
         arguments = [need("memcached"), "-s", "mc.sock", "-t", "4", "-m", "64", "-U", "0"]
         if os.getuid() == 0:
             arguments += ["-u", "root"]
-        super().__init__(arguments, **options)
+        super().__init__(arguments, MOONHEAP_SIGNAL="USR2", **options)
         self.socket_path = os.path.join(self.directory, "mc.sock")
 
 
@@ -64,6 +65,8 @@ def test_replies_are_the_same():
     check(len(expected) > 1_000_000, "the conversation is long", len(expected))
     with Memcached(script=LOOK) as ours:
         check(talk(ours, 5000) == expected, "unsignalled")
+        ours.run(number=signal.SIGUSR2)
+        check(talk(ours, 5000) == expected, "once the agent runs")
         ours.process.terminate()
         status = ours.process.wait(20)
         check(status == 0, "it ends as without us", status, ours.stderr())
@@ -94,7 +97,7 @@ def test_loaded_and_signalled():
         sent = 0
         while any(c.is_alive() for c in clients):
             if sent < 20:
-                server.signal()
+                server.signal(signal.SIGUSR2)
                 sent += 1
             service.time.sleep(0.03)
             server.alive()
@@ -102,6 +105,16 @@ def test_loaded_and_signalled():
         check(sent == 20, "signalled 20 times under load", sent)
         runs = server.settle()
         check(len(runs) >= 5 and not any("traceback" in r.body for r in runs), "answers", runs[-1:])
+
+
+def test_its_own_use_of_the_default_signal():
+    status = []
+    for moonheap in (False, True):
+        with Memcached(moonheap=moonheap) as server:
+            connect(server.socket_path).close()
+            server.process.send_signal(signal.SIGUSR1)
+            status.append((server.process.wait(20), server.stderr()))
+    check(status[0] == status[1], "it stops as without us", *status)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ static const char *name_of(const struct sigaction *a)
     /* SA_RESETHAND leaves the flags, SA_SIGINFO too, on the default that it resets to */
     if (a->sa_handler == SIG_DFL)
         return "default";
-    if (a->sa_flags & SA_SIGINFO)
+    if ((a->sa_flags & SA_SIGINFO) && a->sa_handler != SIG_DFL)
         return a->sa_sigaction == detailed ? "detailed" : "foreign";
     return a->sa_handler == SIG_IGN   ? "ignore"
            : a->sa_handler == plain   ? "plain"
