@@ -61,12 +61,12 @@ def talk(server, n):
 
 def test_replies_are_the_same():
     with Memcached(moonheap=False) as alone:
-        expected = talk(alone, 5000)
-    check(len(expected) > 1_000_000, "the conversation is long", len(expected))
+        expected = [talk(alone, 5000), talk(alone, 5000)]
+    check(len(expected[0]) > 1_000_000, "the conversation is long", len(expected[0]))
     with Memcached(script=LOOK) as ours:
-        check(talk(ours, 5000) == expected, "unsignalled")
+        check(talk(ours, 5000) == expected[0], "unsignalled")
         ours.run(number=signal.SIGUSR2)
-        check(talk(ours, 5000) == expected, "once the agent runs")
+        check(talk(ours, 5000) == expected[1], "once the agent runs")
         ours.process.terminate()
         status = ours.process.wait(20)
         check(status == 0, "it ends as without us", status, ours.stderr())
