@@ -56,8 +56,9 @@ static void identify(struct thread *t)
 }
 
 /* Looks at a few structs in turn: was the thread that used it lost? Some system calls for each new
- * thread are enough to keep the structs about as few as the threads. */
-static struct thread *take_over(int pid)
+ * thread are enough to keep the structs about as few as the threads. A struct belongs to the thread
+ * whose id is in it; ids of living threads differ, so who puts its own there has it alone. */
+static struct thread *take_over(int pid, int tid)
 {
     for (u32 i = 0; i < CANDIDATES; i++) {
         struct thread *t = PEEK(&candidate);
@@ -66,23 +67,23 @@ static struct thread *take_over(int pid)
         if (!t)
             return NULL;
         POKE(&candidate, t->next);
-        u32 taken = PEEK(&t->taken);
-        if ((!taken || !sys_thread_alive(pid, t->tid)) &&
-            __atomic_compare_exchange_n(&t->taken, &taken, taken + 1, false, __ATOMIC_ACQ_REL,
+        int user = PEEK(&t->tid);
+        if (!sys_thread_alive(pid, user) &&
+            __atomic_compare_exchange_n(&t->tid, &user, tid, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED))
             return t;
     }
     return NULL;
 }
 
-static struct thread *make(void)
+static struct thread *make(int tid)
 {
     size_t bytes = ROUND_UP(sizeof(struct thread), PAGE_BYTES);
     struct thread *t = sys_map(bytes);
     if (!t)
         return NULL;
     __atomic_fetch_add(&own_bytes, bytes, __ATOMIC_RELAXED);
-    t->taken = 1;
+    t->tid = tid;
     t->next = ACQUIRE(&threads);
     while (!__atomic_compare_exchange_n(&threads, &t->next, t, true, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE)) {
@@ -96,11 +97,11 @@ static COLD struct thread *birth(bool numbered)
 {
     u64 all = ~0ul, before = 0;
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, 8, 0, 0);
-    struct thread *t = take_over(sys_getpid());
+    int tid = sys_gettid();
+    struct thread *t = take_over(sys_getpid(), tid);
     if (!t)
-        t = make();
+        t = make(tid);
     if (t) {
-        t->tid = sys_gettid();
         t->pending = false;
         t->last_count = 0;
         memset(t->stacks, 0, sizeof t->stacks);
@@ -328,7 +329,7 @@ void track_after_fork(void)
     struct thread *t = thread_self;
     if (t->mode == THREAD_UNBORN)
         return;
-    t->tid = sys_gettid();
+    POKE(&t->tid, sys_gettid());
     if (t->number)
         identities[t->number].tid = t->tid;
 }

@@ -45,7 +45,6 @@ struct thread {
     u64 last_tick_ns;
     u32 number; /* 1.., THREAD_NUMBER_MAX for all beyond */
     int tid;
-    u32 taken; /* nonzero while a thread uses it */
     void (*act)(void);
     struct thread *next; /* list of all */
 

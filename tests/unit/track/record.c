@@ -209,6 +209,36 @@ static void threads_come_and_go(void **unused)
     assert_int_equal(counters().live_blocks, 1001);
 }
 
+enum { CROWD = 8 };
+static struct thread *crowd[CROWD];
+static pthread_barrier_t everyone;
+
+static void *be_born(void *place)
+{
+    pthread_barrier_wait(&everyone);
+    *(struct thread **)place = thread_settle();
+    pthread_barrier_wait(&everyone);
+    return NULL;
+}
+
+/* Threads that are born at the same moment, some into structs of the dead, share none. */
+static void threads_born_together_are_apart(void **unused)
+{
+    (void)unused;
+    pthread_barrier_init(&everyone, NULL, CROWD);
+    for (u32 turn = 0; turn < 300; turn++) {
+        pthread_t threads[CROWD];
+        for (u32 i = 0; i < CROWD; i++)
+            pthread_create(&threads[i], NULL, be_born, &crowd[i]);
+        for (u32 i = 0; i < CROWD; i++)
+            pthread_join(threads[i], NULL);
+        for (u32 i = 0; i < CROWD; i++)
+            for (u32 k = 0; k < i; k++)
+                assert_ptr_not_equal(crowd[i], crowd[k]);
+    }
+    pthread_barrier_destroy(&everyone);
+}
+
 static u32 acted;
 static void act(void)
 {
@@ -267,6 +297,7 @@ int main(void)
         TEST(a_sample_stands_for_the_whole),
         TEST(stopping_forgets),
         TEST(threads_come_and_go),
+        TEST(threads_born_together_are_apart),
         TEST(a_signal_inside_waits_for_the_way_out),
         TEST(a_child_goes_on),
     };
