@@ -209,7 +209,7 @@ static void threads_come_and_go(void **unused)
     assert_int_equal(counters().live_blocks, 1001);
 }
 
-enum { CROWD = 8 };
+enum { CROWD = 200 };
 static struct thread *crowd[CROWD];
 static pthread_barrier_t everyone;
 
@@ -226,7 +226,7 @@ static void threads_born_together_are_apart(void **unused)
 {
     (void)unused;
     pthread_barrier_init(&everyone, NULL, CROWD);
-    for (u32 turn = 0; turn < 300; turn++) {
+    for (u32 turn = 0; turn < 10; turn++) {
         pthread_t threads[CROWD];
         for (u32 i = 0; i < CROWD; i++)
             pthread_create(&threads[i], NULL, be_born, &crowd[i]);
