@@ -3,23 +3,31 @@
  * moonheap.h - optional hints for a program that is looked at with Moonheap, in C or C++.
  *
  * Nothing needs to be linked: each function finds out whether libmoonheap.so is in the process and
- * does nothing when it is not.
+ * does nothing when it is not. It asks the loader, since a weak reference to the library's function
+ * would be settled to "not there" when a program is linked to a fixed address. In a statically
+ * linked program, and before glibc 2.34 without -ldl, the library is taken to be absent.
  */
 #ifndef MOONHEAP_H
 #define MOONHEAP_H
+
+#include <dlfcn.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* The library's own functions, which are there or not; use the ones below. */
-extern int moonheap_library_active(void) __asm__("moonheap_active") __attribute__((weak));
-extern int moonheap_library_run(const char *script) __asm__("moonheap_run") __attribute__((weak));
+#pragma weak dlsym
+
+static inline void *moonheap_find(const char *name)
+{
+    void *(*find)(void *, const char *) = dlsym;
+    return find ? find((void *)0 /* RTLD_DEFAULT */, name) : (void *)0;
+}
 
 /* 1 when Moonheap is in this process, else 0. */
 static inline int moonheap_active(void)
 {
-    return moonheap_library_active ? moonheap_library_active() : 0;
+    return moonheap_find("moonheap_active") != (void *)0;
 }
 
 /* A checkpoint: runs the script (a path, or the bare name of one that Moonheap brings) now, waits,
@@ -27,7 +35,10 @@ static inline int moonheap_active(void)
  * where that of a signal goes. 0 without Moonheap. */
 static inline int moonheap_run(const char *script)
 {
-    return moonheap_library_run ? moonheap_library_run(script) : 0;
+    typedef int (*moonheap_run_function)(const char *);
+    moonheap_run_function run =
+        __extension__(moonheap_run_function) moonheap_find("moonheap_run");
+    return run ? run(script) : 0;
 }
 
 #ifdef __cplusplus

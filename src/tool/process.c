@@ -181,7 +181,7 @@ bool tool_process_read(struct tool_process *p, int pid, struct err *e)
     free(maps);
     p->command = read_proc(pid, "cmdline", &command_bytes);
     for (size_t i = 0; p->command && i + 1 < command_bytes; i++)
-        if (!p->command[i])
+        if (iscntrl((unsigned char)p->command[i])) /* the ends of arguments, and what they hold */
             p->command[i] = ' ';
     if (p->has_library)
         p->agent_tid = find_agent(pid);

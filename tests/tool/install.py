@@ -12,13 +12,9 @@ from harness import BUILD, SOURCE, check
 PROGRAM = r"""
 #include <moonheap.h>
 #include <stdio.h>
-#include <stdlib.h>
 int main(void)
 {
-    char *p = malloc(24);
-    moonheap_tag(p, "greeting");
-    printf("%d\n", moonheap_active());
-    free(p);
+    printf("%d %d\n", moonheap_active(), moonheap_run("checkpoint.lua"));
     return 0;
 }
 """
@@ -67,21 +63,20 @@ def test_prefix_can_be_moved():
 
 
 def test_program_with_the_header():
-    global prefix
-    back = os.path.join(folder, "first")
-    os.rename(prefix, back)
-    prefix = back
     with open(os.path.join(folder, "p.c"), "w") as f:
         f.write(PROGRAM)
     pc = os.path.dirname(only("lib/**/moonheap.pc"))
     flags = run("pkg-config", "--cflags", "--libs", "moonheap", PKG_CONFIG_PATH=pc).split()
-    check(f"-I{prefix}/include" in flags, "pkg-config knows the prefix", flags)
-    for compiler, name in (("cc", "p.c"), ("c++", "p.cc")):
-        source = os.path.join(folder, name)
-        shutil.copyfile(os.path.join(folder, "p.c"), source) if name != "p.c" else None
-        run(compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", source, "-o", "p", *flags)
-        check(run("./p") == "0\n", f"{compiler}: without the library the calls do nothing")
-        check(run(only("bin/moonheap"), "run", "./p") == "1\n", f"{compiler}: with it they do")
+    check([os.path.realpath(f[2:]) for f in flags] == [f"{prefix}/include"], "the prefix", flags)
+    with open(os.path.join(folder, "checkpoint.lua"), "w") as f:
+        f.write("assert(heap.stats().live_blocks > 0)\n")
+    for compiler, *options in (["cc"], ["cc", "-O2"], ["c++", "-xc++"], ["cc", "-static"],
+                               ["cc", "-no-pie", "-fno-pie"], ["cc", "-no-pie", "-fno-pie", "-O2"]):
+        run(compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", *options, "p.c", "-o", "p", *flags)
+        check(run("./p") == "0 0\n", f"{compiler} {options}: without the library nothing happens")
+        if "-static" not in options:
+            said = run(only("bin/moonheap"), "run", "./p")
+            check(said == "1 0\n", f"{compiler} {options}: with it the calls arrive", said)
 
 
 try:

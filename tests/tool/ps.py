@@ -7,9 +7,9 @@ from harness import Program, check, tool
 
 
 def loaded(*programs):
-    """Waits until the loader of each is through: cat answers."""
+    """Waits until the loader of each is through, which its answer shows."""
     for p in programs:
-        check(p.ask("there?") == "there?", "cat answers")
+        check(p.ask("there?") == "there?", "it answers")
 
 
 def rows():
@@ -42,6 +42,12 @@ def test_order_is_by_pid():
         loaded(p, q, r)
         pids = list(rows())
         check(pids == sorted(pids) and len(pids) >= 3, "ascending", pids)
+
+
+def test_one_line_a_process():
+    with Program(["/bin/sh", "-c", "read line\n\techo \"$line\"\nread line", "x\x1b[31m"]) as p:
+        loaded(p)
+        check(rows()[p.pid][3].startswith("/bin/sh -c read line  echo"), "its command", rows())
 
 
 harness.main()
