@@ -75,12 +75,12 @@ static void *change(void *argument)
 static void *look(void *argument)
 {
     u64 looks = 0;
-    while (!PEEK(&stop)) {
+    do {
         struct sigaction a;
         disposition_get(&a);
         number_of(&a);
         looks++;
-    }
+    } while (!PEEK(&stop));
     (void)argument;
     return (void *)looks;
 }
