@@ -8,8 +8,8 @@
 --          LIMIT  rows to show, 10 by default
 -- The first run shows everything, since all of it grew from nothing; run it again after some load.
 --
---   type                          count                 bytes
---   session                      18 099  +18 099     2.17 MiB  +2.17 MiB
---   site:load_config                  3       +1     12.0 KiB  +4.00 KiB
+--   type               count              bytes
+--   session           18 099  +18 099   2.2 MiB  +2.2 MiB
+--   site:load_config       3       +1  12.0 KiB  +4.0 KiB
 
 heap.show_growth { by = args[1] or "type", limit = tonumber(args[2]) }

@@ -6,14 +6,14 @@
 -- Usage: moonheap exec PID top [LIMIT]
 --          LIMIT  rows to show of each table, 10 by default
 --
---   18 242 blocks, 2.91 MiB
+--   18 242 blocks, 2.9 MiB
 --
---   type                count     bytes
---   session            18 099  2.17 MiB
---   site:load_config        3  12.0 KiB
+--   type               count     bytes
+--   session           18 099   2.2 MiB
+--   site:load_config       3  12.0 KiB
 --
---   site                count     bytes
---   make_session       18 099  2.17 MiB
+--   site           count    bytes
+--   make_session  18 099  2.2 MiB
 --   ...
 
 local limit = tonumber(args[1]) or 10

@@ -7,10 +7,11 @@
 --          KEY    site (the default), type, stack, module, size, thread...
 --          LIMIT  rows to show, 25 by default
 --
---   first:   18 242 blocks, 2.91 MiB; run me again when the work is done
---   second:  12.4 s later
---            site               count             bytes
---            make_session      18 099   +120   2.17 MiB  +14.4 KiB
+--   18 242 blocks, 2.9 MiB; run me again when the work is done
+-- and the second time
+--   12.4 s later
+--   site           count          bytes
+--   make_session  18 099  +120  2.2 MiB  +14.4 KiB
 
 local key, limit = args[1] or "site", tonumber(args[2]) or 25
 local before <close> = assert(heap.snapshot { graph = false })

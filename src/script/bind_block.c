@@ -206,7 +206,8 @@ static int block_read(lua_State *L)
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
     lua_call(L, 2, LUA_MULTRET);
-    return lua_gettop(L) - 3 - 1; /* all but the position after what was read */
+    lua_pop(L, 1); /* the position after what was read */
+    return lua_gettop(L) - 3;
 }
 
 static void dump_line(luaL_Buffer *out, const u8 *bytes, size_t count, size_t offset)

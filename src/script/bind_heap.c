@@ -250,7 +250,7 @@ static int heap_text_count(lua_State *L)
     return 1;
 }
 
-/* heap.text_bytes(2 << 20) = "2.00 MiB" */
+/* heap.text_bytes(2 << 20) = "2.0 MiB" */
 static int heap_text_bytes(lua_State *L)
 {
     char text[40];

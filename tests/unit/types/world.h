@@ -36,7 +36,7 @@ struct world {
     struct {
         const char *name; /* NULL = no symbol */
         u32 module;
-    } frames[200];
+    } frames[1000];
     struct snapshot_stack stacks[2000];
     struct world_vtable vtables[50];
     struct {

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tests of the module heap: what it asks of its host, live and offline.
+ */
+#include "fake.h"
+
+static struct fake f;
+
+static int begin(void **state)
+{
+    (void)state;
+    fake_begin(&f);
+    world_block(&f.world, 0x1000, 100, world_calls(&f.world, "main", "make", NULL));
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    fake_end(&f);
+    return 0;
+}
+
+static void snapshots(void **state)
+{
+    (void)state;
+    fake_prints(&f, "print(#heap.snapshot(), #heap.snapshot{graph = false})", "1\t1\n");
+    assert_int_equal(f.snapshots, 2);
+    fake_fails(&f, "heap.snapshot{graf = true}", "unknown option 'graf'");
+    f.refuse = true;
+    fake_prints(&f, "print(heap.snapshot())", "nil\tno address space\n");
+}
+
+static void stats(void **state)
+{
+    (void)state;
+    f.stats = (struct host_stats){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1500000000};
+    fake_prints(&f, "local s = heap.stats() print(s.live_blocks, s.live_bytes, s.peak_bytes, "
+                    "s.peak_blocks, s.allocations, s.frees, s.untracked_frees, s.lost, s.rss_bytes, "
+                    "s.allocator_bytes, s.overhead_bytes, s.started)",
+                "1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t1.5\n");
+    fake_prints(&f, "print(heap.reset_peak())", "true\n");
+    assert_int_equal(f.peaks_reset, 1);
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    fake_prints(&f, "for _, t in ipairs(heap.threads()) do print(t.tid, t.number, t.name) end",
+                "4711\t1\tmain\n4712\t2\texactly sixteen\n");
+}
+
+static void recording(void **state)
+{
+    (void)state;
+    fake_prints(&f, "heap.start() print(heap.tracking())", "true\tfull\n");
+    assert_int_equal(f.stack_limit, 64);
+    fake_prints(&f, "heap.start{stack = 8, sample = 512 * 1024} print(heap.tracking())",
+                "true\tsample:524288\n");
+    assert_int_equal(f.stack_limit, 8);
+    fake_prints(&f, "print(heap.stop()) print(heap.tracking())", "true\nfalse\toff\n");
+    fake_fails(&f, "heap.start{stack = 0}", "must be 1 to 256");
+    fake_fails(&f, "heap.start{sample = 0}", "1 or more");
+    fake_fails(&f, "heap.start{simple = 1}", "unknown option");
+}
+
+static void marks_split_ages(void **state)
+{
+    (void)state;
+    /* All blocks were born 19 s before the snapshot. */
+    f.world.monotonic_ns = sys_monotonic_ns() + 10000000000;
+    fake_prints(&f, "print(heap.mark 'warm') print(heap.snapshot():by('age')[1].key)",
+                "true\n<1m\n");
+    f.world.monotonic_ns = sys_monotonic_ns() + 100000000000;
+    fake_prints(&f, "print(heap.snapshot():by('age')[1].key)", "<1m, since warm\n");
+    fake_prints(&f, "for i = 1, 100 do heap.mark('m' .. i) end "
+                    "print(heap.snapshot():by('age')[1].key)", "<1m, since m100\n");
+}
+
+static void offline(void **state)
+{
+    (void)state;
+    fake_offline(&f);
+    f.stats.live_blocks = 12;
+    fake_prints(&f, "for _, name in ipairs{'threads', 'reset_peak', 'start', 'stop', 'tracking', "
+                    "'every', 'pressure', 'mark'} do\n"
+                    "  local a, b = heap[name](name == 'mark' and 'x' or nil)\n"
+                    "  if a ~= nil or b ~= 'not available offline' then print(name, a, b) end\n"
+                    "end\n"
+                    "print(heap.stats().live_blocks, #heap.snapshot())", "12\t1\n");
+    assert_int_equal(f.outcome.pause_ns, 0);
+}
+
+static void texts(void **state)
+{
+    (void)state;
+    fake_prints(&f, "print(heap.text_count(18099), heap.text_bytes(2 << 20))", "18 099\t2.0 MiB\n");
+    fake_fails(&f, "heap.text_count('x')", "number expected");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(snapshots, begin, end),
+        cmocka_unit_test_setup_teardown(stats, begin, end),
+        cmocka_unit_test_setup_teardown(threads, begin, end),
+        cmocka_unit_test_setup_teardown(recording, begin, end),
+        cmocka_unit_test_setup_teardown(marks_split_ages, begin, end),
+        cmocka_unit_test_setup_teardown(offline, begin, end),
+        cmocka_unit_test_setup_teardown(texts, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
