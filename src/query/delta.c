@@ -56,8 +56,8 @@ static struct query_delta_row difference(const struct query_delta *d, u32 now, u
     static const struct query_row none;
     const struct query_row *a = now == QUERY_NO_ROW ? &none : &d->now->rows[now];
     const struct query_row *b = then == QUERY_NO_ROW ? &none : &d->then->rows[then];
-    return (struct query_delta_row){now, then, a->count, a->bytes, (i64)(a->count - b->count),
-                                    (i64)(a->bytes - b->bytes)};
+    return (struct query_delta_row){
+        now, then, a->count, a->bytes, (i64)(a->count - b->count), (i64)(a->bytes - b->bytes)};
 }
 
 /* The side on which a row's key is to be found. */

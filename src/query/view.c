@@ -46,14 +46,13 @@ void query_view_init(struct query_view *v, const struct snapshot *s, const struc
 
 /* Class 0 holds 0 bytes, class 1 up to 16, class k up to 2^(k+3), the last one the rest. */
 static const char *const size_classes[] = {
-    "0 B",           "1-16 B",        "17-32 B",       "33-64 B",         "65-128 B",
-    "129-256 B",     "257-512 B",     "513-1024 B",    "1-2 KiB",         "2-4 KiB",
-    "4-8 KiB",       "8-16 KiB",      "16-32 KiB",     "32-64 KiB",       "64-128 KiB",
-    "128-256 KiB",   "256-512 KiB",   "512-1024 KiB",  "1-2 MiB",         "2-4 MiB",
-    "4-8 MiB",       "8-16 MiB",      "16-32 MiB",     "32-64 MiB",       "64-128 MiB",
-    "128-256 MiB",   "256-512 MiB",   "512-1024 MiB",  "1-2 GiB",         "2-4 GiB",
-    "4-8 GiB",       "8-16 GiB",      "16-32 GiB",     "32-64 GiB",       "64-128 GiB",
-    "128-256 GiB",   "256-512 GiB",   "512-1024 GiB",  "more than 1 TiB",
+    "0 B",         "1-16 B",       "17-32 B",         "33-64 B",      "65-128 B",    "129-256 B",
+    "257-512 B",   "513-1024 B",   "1-2 KiB",         "2-4 KiB",      "4-8 KiB",     "8-16 KiB",
+    "16-32 KiB",   "32-64 KiB",    "64-128 KiB",      "128-256 KiB",  "256-512 KiB", "512-1024 KiB",
+    "1-2 MiB",     "2-4 MiB",      "4-8 MiB",         "8-16 MiB",     "16-32 MiB",   "32-64 MiB",
+    "64-128 MiB",  "128-256 MiB",  "256-512 MiB",     "512-1024 MiB", "1-2 GiB",     "2-4 GiB",
+    "4-8 GiB",     "8-16 GiB",     "16-32 GiB",       "32-64 GiB",    "64-128 GiB",  "128-256 GiB",
+    "256-512 GiB", "512-1024 GiB", "more than 1 TiB",
 };
 
 static u32 size_class(u64 bytes)
@@ -71,8 +70,8 @@ static const struct {
     u64 below_ns;
     const char *text;
 } age_classes[] = {
-    {SECOND_NS, "<1s"},         {10 * SECOND_NS, "<10s"},    {60 * SECOND_NS, "<1m"},
-    {600 * SECOND_NS, "<10m"},  {3600 * SECOND_NS, "<1h"},   {86400 * SECOND_NS, "<1d"},
+    {SECOND_NS, "<1s"},        {10 * SECOND_NS, "<10s"},  {60 * SECOND_NS, "<1m"},
+    {600 * SECOND_NS, "<10m"}, {3600 * SECOND_NS, "<1h"}, {86400 * SECOND_NS, "<1d"},
     {UINT64_MAX, ">=1d"},
 };
 
@@ -86,20 +85,19 @@ static void group_by_age(struct query_view *v, struct query_grouping *g,
         texts[i] = age_classes[i % classes].text;
         if (i >= classes) {
             char *text = types_take(m, TEXT_BYTES, 1);
-            text_format(text, TEXT_BYTES, "%s, since %s", texts[i],
-                        v->marks[i / classes - 1].name);
+            text_format(text, TEXT_BYTES, "%s, since %s", texts[i], v->marks[i / classes - 1].name);
             texts[i] = text;
         }
     }
     u32 *map = types_take(m, v->snapshot->epoch_count, sizeof *map);
     for (u32 e = 0; e < v->snapshot->epoch_count; e++) {
         u64 age = v->snapshot->epoch_age_ns[e];
-        u32 class = 0, mark = 0;
-        while (class + 1 < classes && age >= age_classes[class].below_ns)
-            class++;
+        u32 band = 0, mark = 0;
+        while (band + 1 < classes && age >= age_classes[band].below_ns)
+            band++;
         while (mark < v->mark_count && age <= v->marks[mark].age_ns)
             mark++;
-        map[e] = mark * classes + class;
+        map[e] = mark * classes + band;
     }
     g->map = map;
     g->texts = texts;
@@ -286,8 +284,7 @@ static void compare_function(void *context, const char *function)
 {
     struct comparison *c = context;
     if (c->rest && !c->first)
-        c->rest = strncmp(c->rest, " < ", STACK_JOINER_BYTES) ? NULL
-                                                              : c->rest + STACK_JOINER_BYTES;
+        c->rest = strncmp(c->rest, " < ", STACK_JOINER_BYTES) ? NULL : c->rest + STACK_JOINER_BYTES;
     c->first = false;
     size_t length = strlen(function);
     if (c->rest)

@@ -21,7 +21,7 @@ struct bind_snapshot {
     struct query_mark marks[SCRIPT_MARKS_MAX];
     char mark_names[SCRIPT_MARKS_MAX][SCRIPT_MARK_BYTES];
     bool open, live; /* live: of the process that we are in */
-}; /* user value 1: the memory of types and view */
+};                   /* user value 1: the memory of types and view */
 
 struct bind_set {
     struct bind_snapshot *owner;

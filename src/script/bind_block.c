@@ -99,8 +99,8 @@ static int block_index(lua_State *L)
         const char *name;
         void (*push)(lua_State *L, struct bind_block *b);
     } fields[] = {
-        {"addr", field_addr}, {"size", field_size},   {"type", field_type},
-        {"site", field_site}, {"stack", field_stack}, {"type_source", field_type_source},
+        {"addr", field_addr}, {"size", field_size},     {"type", field_type},
+        {"site", field_site}, {"stack", field_stack},   {"type_source", field_type_source},
         {"age", field_age},   {"thread", field_thread},
     };
     struct bind_block *b = script_check_block(L, 1);
@@ -239,8 +239,7 @@ static int block_hexdump(lua_State *L)
     luaL_Buffer out;
     luaL_buffinit(L, &out);
     for (size_t at = 0; at < bytes; at += HEXDUMP_COLUMNS)
-        dump_line(&out, data + at, bytes - at < HEXDUMP_COLUMNS ? bytes - at : HEXDUMP_COLUMNS,
-                  at);
+        dump_line(&out, data + at, bytes - at < HEXDUMP_COLUMNS ? bytes - at : HEXDUMP_COLUMNS, at);
     luaL_pushresult(&out);
     return 1;
 }
@@ -251,9 +250,9 @@ static int block_alive(lua_State *L)
     struct script *s = script_of(L);
     if (!b->owner->live || !s->host.alive)
         return script_offline(L);
-    lua_pushboolean(L, s->host.alive(s->host.context,
-                                     snapshot_block_addr(&b->owner->snapshot, b->id),
-                                     b->owner->snapshot.block_birth[b->id.v - 1]));
+    lua_pushboolean(L,
+                    s->host.alive(s->host.context, snapshot_block_addr(&b->owner->snapshot, b->id),
+                                  b->owner->snapshot.block_birth[b->id.v - 1]));
     return 1;
 }
 

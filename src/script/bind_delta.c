@@ -44,8 +44,7 @@ void script_push_delta(lua_State *L, int now_at, int then_at)
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, at, DELTA_MEMORY);
     script_push_pieces(L, &scratch);
-    query_delta_build(&d->delta, &now->partition, &then->partition, &keep.memory,
-                      &scratch.memory);
+    query_delta_build(&d->delta, &now->partition, &then->partition, &keep.memory, &scratch.memory);
     lua_settop(L, at);
     luaL_setmetatable(L, "delta");
 }

@@ -262,13 +262,20 @@ static int heap_text_bytes(lua_State *L)
 void script_open_heap(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"snapshot", heap_snapshot},     {"load", heap_load},
-        {"stats", heap_stats},           {"threads", heap_threads},
-        {"reset_peak", heap_reset_peak}, {"start", heap_start},
-        {"stop", heap_stop},             {"tracking", heap_tracking},
-        {"wait", heap_wait},             {"mark", heap_mark},
-        {"every", heap_every},           {"pressure", heap_pressure},
-        {"text_count", heap_text_count}, {"text_bytes", heap_text_bytes},
+        {"snapshot", heap_snapshot},
+        {"load", heap_load},
+        {"stats", heap_stats},
+        {"threads", heap_threads},
+        {"reset_peak", heap_reset_peak},
+        {"start", heap_start},
+        {"stop", heap_stop},
+        {"tracking", heap_tracking},
+        {"wait", heap_wait},
+        {"mark", heap_mark},
+        {"every", heap_every},
+        {"pressure", heap_pressure},
+        {"text_count", heap_text_count},
+        {"text_bytes", heap_text_bytes},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

@@ -94,8 +94,10 @@ static const struct query_grouping *named_grouping(lua_State *L, struct bind_sna
     enum query_key key = query_key_of(word);
     script_check_missing(L, "key", word);
     if (key == QUERY_KEY_COUNT)
-        luaL_error(L, "there is no key '%s'; use type, site, stack, function, file, module, "
-                      "size, thread, age, tag or a function", word);
+        luaL_error(L,
+                   "there is no key '%s'; use type, site, stack, function, file, module, "
+                   "size, thread, age, tag or a function",
+                   word);
     script_push_owner(L, set_at);
     const struct query_grouping *g = script_grouping(L, owner, lua_gettop(L), key);
     lua_pop(L, 1);

@@ -243,11 +243,11 @@ void script_open_set(lua_State *L)
         {"one", set_one},         {NULL, NULL},
     };
     static const luaL_Reg metamethods[] = {
-        {"__bor", set_or},      {"__band", set_and},
-        {"__sub", set_minus},   {"__bxor", set_xor},
-        {"__bnot", set_not},    {"__eq", set_equal},
-        {"__le", set_within},   {"__lt", set_strictly_within},
-        {"__len", set_len},     {"__tostring", set_tostring},
+        {"__bor", set_or},    {"__band", set_and},
+        {"__sub", set_minus}, {"__bxor", set_xor},
+        {"__bnot", set_not},  {"__eq", set_equal},
+        {"__le", set_within}, {"__lt", set_strictly_within},
+        {"__len", set_len},   {"__tostring", set_tostring},
         {NULL, NULL},
     };
     script_noun(L, "set", methods, metamethods, set_index);

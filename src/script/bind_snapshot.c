@@ -248,7 +248,8 @@ static void field_build_ms(lua_State *L, struct bind_snapshot *b)
     lua_pushnumber(L, (lua_Number)b->snapshot.meta->build_ns / 1e6);
 }
 
-/* References are whole when every thread was stopped; without references there is nobody to stop. */
+/* References are whole when every thread was stopped; without references there is nobody to stop.
+ */
 static void field_complete(lua_State *L, struct bind_snapshot *b)
 {
     u64 flags = b->snapshot.meta->flags;
@@ -271,9 +272,8 @@ static int snapshot_index(lua_State *L)
         const char *name;
         void (*push)(lua_State *L, struct bind_snapshot *b);
     } fields[] = {
-        {"bytes", field_bytes},       {"time", field_time},
-        {"pid", field_pid},           {"pause_ms", field_pause_ms},
-        {"build_ms", field_build_ms}, {"complete", field_complete},
+        {"bytes", field_bytes},       {"time", field_time},           {"pid", field_pid},
+        {"pause_ms", field_pause_ms}, {"build_ms", field_build_ms},   {"complete", field_complete},
         {"notes", field_notes},       {"estimated", field_estimated},
     };
     struct bind_snapshot *b = script_check_snapshot(L, 1);
@@ -315,8 +315,10 @@ void script_open_snapshot(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg metamethods[] = {
-        {"__len", snapshot_len},       {"__tostring", snapshot_tostring},
-        {"__gc", snapshot_close_it},   {"__close", snapshot_close_it},
+        {"__len", snapshot_len},
+        {"__tostring", snapshot_tostring},
+        {"__gc", snapshot_close_it},
+        {"__close", snapshot_close_it},
         {NULL, NULL},
     };
     script_noun(L, "snapshot", methods, metamethods, snapshot_index);

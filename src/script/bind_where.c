@@ -11,8 +11,8 @@
 #include "bind.h"
 
 static const char *const where_options[] = {
-    "type",  "site",    "thread",    "tag",         "min_size",  "max_size", "older",
-    "younger", "stack_has", "stack_lacks", "reachable", "fn",      "pattern",  NULL,
+    "type",    "site",      "thread",      "tag",       "min_size", "max_size", "older",
+    "younger", "stack_has", "stack_lacks", "reachable", "fn",       "pattern",  NULL,
 };
 
 /* What a where{} being put together refers to. */
@@ -114,8 +114,8 @@ static void want_thread(struct where *w)
         const char *its = s->strings + t->name;
         char key[160];
         text_format(key, sizeof key, "%s %u", its, t->tid);
-        if (t->number <= UINT16_MAX && ((number && t->tid == tid) || !strcmp(name, its) ||
-                                        !strcmp(name, key)))
+        if (t->number <= UINT16_MAX &&
+            ((number && t->tid == tid) || !strcmp(name, its) || !strcmp(name, key)))
             ok[t->number] = 1;
     }
     w->filter.thread_ok = ok;

@@ -10,6 +10,8 @@
  * run without hooks (Lua 5.4, GCTM), which is why scripts may not set __gc; and so does what is
  * called while an error of the hook itself is on its way, which is why sandbox.c wraps xpcall and
  * the makers of coroutines.
+ * What it does not reach is a single call of C that never ends, such as a pattern made to
+ * backtrack for ever: that holds up further scripts, not the program.
  */
 #include "state.h"
 

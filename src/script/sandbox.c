@@ -392,8 +392,12 @@ static void open_refused(lua_State *L, int master)
 void script_sandbox_open(lua_State *L)
 {
     static const luaL_Reg own[] = {
-        {"print", base_print},       {"printf", base_printf}, {"warn", base_warn},
-        {"loadfile", base_loadfile}, {"dofile", base_dofile}, {"setmetatable", base_setmetatable},
+        {"print", base_print},
+        {"printf", base_printf},
+        {"warn", base_warn},
+        {"loadfile", base_loadfile},
+        {"dofile", base_dofile},
+        {"setmetatable", base_setmetatable},
         {NULL, NULL},
     };
     lua_newtable(L);

@@ -14,8 +14,9 @@
 
 /* X(field of heap.stats(), in its order); all u64. */
 #define HOST_STATS(X)                                                                              \
-    X(live_blocks) X(live_bytes) X(peak_bytes) X(peak_blocks) X(allocations) X(frees)              \
-    X(untracked_frees) X(lost) X(rss_bytes) X(allocator_bytes) X(overhead_bytes)
+    X(live_blocks)                                                                                 \
+    X(live_bytes) X(peak_bytes) X(peak_blocks) X(allocations) X(frees) X(untracked_frees) X(lost)  \
+        X(rss_bytes) X(allocator_bytes) X(overhead_bytes)
 
 struct host_stats {
 #define X(name) u64 name;
@@ -64,16 +65,16 @@ struct script_run {
     const char *cause; /* "signal", "timer", "request"... */
     const char *args;  /* separated by spaces; "" for none */
     int pid;
-    u64 n; /* counts from 1 */
-    u64 elapsed_ns;    /* since the last run began, 0 for the first */
+    u64 n;          /* counts from 1 */
+    u64 elapsed_ns; /* since the last run began, 0 for the first */
 };
 
 /* What a run came to, for the line that closes its output. */
 struct script_outcome {
     bool ok;
-    bool waiting;   /* it ended in heap.wait: the next trigger resumes it */
-    u64 wait_ns;    /* with `waiting`: resume with "timer" after this long; 0 = no limit */
-    u64 pause_ns;   /* sum over the snapshots that it took */
+    bool waiting; /* it ended in heap.wait: the next trigger resumes it */
+    u64 wait_ns;  /* with `waiting`: resume with "timer" after this long; 0 = no limit */
+    u64 pause_ns; /* sum over the snapshots that it took */
 };
 
 struct script; /* one Lua state: `data`, loaded modules, a run that waits */

@@ -23,9 +23,9 @@ struct script_mark {
 };
 
 struct script_timer {
-    u64 every_ns, due_ns; /* heap.every or MOONHEAP_EVERY; monotonic */
+    u64 every_ns, due_ns;                    /* heap.every or MOONHEAP_EVERY; monotonic */
     u64 live_bytes, rss_bytes, growth_bytes; /* heap.pressure; 0 = not asked for */
-    u64 growth_from; /* live bytes when growth was last reported or asked for */
+    u64 growth_from;            /* live bytes when growth was last reported or asked for */
     bool live_above, rss_above; /* crossed already, and not fallen below since */
 };
 
@@ -34,10 +34,10 @@ struct script {
     struct script_limits limits;
     lua_State *L; /* the main thread; scripts run in coroutines of it */
 
-    u64 used_bytes;       /* by Lua */
-    u64 allocations;      /* ever */
-    u64 refuse_at;        /* torture: the allocation of that number fails; 0 = none does */
-    bool memory_refused;  /* since the run began */
+    u64 used_bytes;      /* by Lua */
+    u64 allocations;     /* ever */
+    u64 refuse_at;       /* torture: the allocation of that number fails; 0 = none does */
+    bool memory_refused; /* since the run began */
 
     u64 deadline_ns;
     bool expired;
@@ -59,12 +59,12 @@ static inline struct script *script_of(lua_State *L)
 }
 
 /* Names in Lua's registry. */
-#define SCRIPT_SLOT_MASTER   "moonheap.master"   /* the globals that each run gets a copy of */
-#define SCRIPT_SLOT_STRINGS  "moonheap.strings"  /* the metatable of strings, as Lua made it */
-#define SCRIPT_SLOT_DATA     "moonheap.data"     /* what scripts see as `data` */
-#define SCRIPT_SLOT_WAITING  "moonheap.waiting"  /* path -> {coroutine, environment, stamp} */
-#define SCRIPT_SLOT_FIND     "moonheap.find"     /* string.find */
-#define SCRIPT_SLOT_FORMAT   "moonheap.format"   /* string.format */
+#define SCRIPT_SLOT_MASTER  "moonheap.master"  /* the globals that each run gets a copy of */
+#define SCRIPT_SLOT_STRINGS "moonheap.strings" /* the metatable of strings, as Lua made it */
+#define SCRIPT_SLOT_DATA    "moonheap.data"    /* what scripts see as `data` */
+#define SCRIPT_SLOT_WAITING "moonheap.waiting" /* path -> {coroutine, environment, stamp} */
+#define SCRIPT_SLOT_FIND    "moonheap.find"    /* string.find */
+#define SCRIPT_SLOT_FORMAT  "moonheap.format"  /* string.format */
 
 /* --- memory.c, limits.c -------------------------------------------------------------------- */
 

@@ -40,8 +40,8 @@ bool script_timer_pressure(struct script *s, u64 live_bytes, u64 rss_bytes, u64 
     struct host_stats now = {0};
     if (!s->host.stats(s->host.context, &now, e))
         return false;
-    bool same = t->live_bytes == live_bytes && t->rss_bytes == rss_bytes &&
-                t->growth_bytes == growth_bytes;
+    bool same =
+        t->live_bytes == live_bytes && t->rss_bytes == rss_bytes && t->growth_bytes == growth_bytes;
     if (same) /* each run says it again */
         return true;
     t->live_bytes = live_bytes;
