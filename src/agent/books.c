@@ -62,11 +62,11 @@ u64 agent_books_allocator(void)
     return figures.arena + figures.hblkhd;
 }
 
-/* Second field of /proc/self/statm, in pages; proc(5). */
+/* Second field of statm, in pages; proc(5). */
 u64 agent_books_rss(void)
 {
     char text[128];
-    int fd = sys_open("/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
+    int fd = sys_open("/proc/thread-self/statm", O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return 0;
     long got = sys_read(fd, text, sizeof text - 1);

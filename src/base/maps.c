@@ -4,7 +4,8 @@
  *
  * Context: hot (cold path of it), frozen and any other.
  * Invariant: a region is given out only when its line was read whole, or cut within the path.
- * Format: proc(5), "/proc/pid/maps".
+ * Format: proc(5), "/proc/pid/maps". The calling thread's view is read: that of a process whose main
+ * thread has ended (pthread_exit in main) is empty.
  */
 #include <fcntl.h>
 
@@ -14,7 +15,7 @@
 
 bool maps_open(struct maps_reader *r, char *buffer)
 {
-    *r = (struct maps_reader){.fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0),
+    *r = (struct maps_reader){.fd = sys_open("/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0),
                               .buffer = buffer};
     return r->fd >= 0;
 }

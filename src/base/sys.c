@@ -160,12 +160,12 @@ void sys_futex_wake(u32 *word, int count)
 
 size_t sys_read_memory(u64 address, void *out, size_t bytes)
 {
-    int pid = sys_getpid();
+    int self = sys_gettid(); /* the main thread may have ended, and has no memory then */
     size_t done = 0;
     while (done < bytes) {
         struct iovec local = {.iov_base = (char *)out + done, .iov_len = bytes - done};
         struct iovec remote = {.iov_base = (void *)(address + done), .iov_len = bytes - done};
-        long got = sys_call6(SYS_process_vm_readv, pid, (long)&local, 1, (long)&remote, 1, 0);
+        long got = sys_call6(SYS_process_vm_readv, self, (long)&local, 1, (long)&remote, 1, 0);
         if (sys_failed(got) || got == 0)
             break;
         done += (size_t)got;

@@ -32,7 +32,7 @@ static u64 field(const char *text, u32 n)
 void freeze_process_read(struct freeze_process *p)
 {
     char text[1024];
-    read_text("/proc/self/statm", text, sizeof text);
+    read_text("/proc/thread-self/statm", text, sizeof text);
     p->rss_bytes = field(text, 1) * PAGE_BYTES;
 
     /* The second field is the name in brackets, and may itself hold spaces and brackets. */
@@ -43,6 +43,6 @@ void freeze_process_read(struct freeze_process *p)
             name_end = at;
     p->start = field(name_end, 22 - 2);
 
-    long length = sys_call(SYS_readlink, "/proc/self/exe", p->exe, sizeof p->exe - 1);
+    long length = sys_call(SYS_readlink, "/proc/thread-self/exe", p->exe, sizeof p->exe - 1);
     p->exe[length > 0 ? length : 0] = '\0';
 }

@@ -80,7 +80,7 @@ static bool read_slot(u64 region, u64 slot, struct track_block *b)
  */
 static void touched_pages(const u64 *leaf, u64 page, u64 count, u64 present[WINDOW_PAGES])
 {
-    int fd = sys_open("/proc/self/pagemap", 0, 0);
+    int fd = sys_open("/proc/thread-self/pagemap", 0, 0);
     size_t bytes = count * sizeof(u64);
     long got =
         fd < 0 ? -1 : sys_pread(fd, present, bytes, ((u64)leaf / PAGE_BYTES + page) * sizeof(u64));
