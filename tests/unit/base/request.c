@@ -56,8 +56,8 @@ static void nonsense_is_refused(void **state)
     static const char *const nonsense[] = {
         "\n", "pokes\n", "pok\n", "poke 1\n", "output\n", "output x\n", "output 1 2\n",
         "output -1\n", "moonheap 1 2\n", "end 1 2 18446744073709551616\n",
-        "output 00000000000000000000000000000000000000000000000000000000000000000000000000000000"
-        "000000000000000000000000001\n"};
+        ("output 0000000000000000000000000000000000000000000000000000000000000000000000000000000"
+         "0000000000000000000000000001\n")};
     for (size_t i = 0; i < COUNT_OF(nonsense); i++) {
         struct request_message got;
         close_ends(NULL);
