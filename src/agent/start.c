@@ -51,14 +51,16 @@ __attribute__((constructor)) static void start(void)
     anchor(agent.out, agent.options.out);
     agent_books_prepare();
     track_start(&agent.options);
-    agent_interrupted_prepare();
-    agent_prepare();
     agent.mark = process_mark_create();
     if (!agent.mark) {
         agent_output_complain("no memory to start with; signals are not answered");
         return;
     }
+    track_unseen_begin();
+    agent_interrupted_prepare();
+    agent_prepare();
     pthread_atfork(NULL, NULL, in_forked_child);
+    track_unseen_end();
     if (!trigger_start(agent.options.signal, agent_wake, &e))
         agent_output_complain(e.text);
     if (agent.options.every_ns && !agent_ensure())

@@ -205,6 +205,20 @@ void track_borrow_end(void)
     POKE(&thread_self->mode, mode_before_borrow);
 }
 
+void track_unseen_begin(void)
+{
+    struct thread *t = thread_settle();
+    if (t)
+        thread_enter(t);
+}
+
+void track_unseen_end(void)
+{
+    struct thread *t = thread_self;
+    if (t->mode == THREAD_INSIDE)
+        thread_leave(t);
+}
+
 /* --- counters ------------------------------------------------------------------------------ */
 
 static void raise_peak(i64 *peak, i64 value)

@@ -36,6 +36,11 @@ void track_become_agent(struct heap *private);
 void track_borrow_begin(struct heap *private);
 void track_borrow_end(void);
 
+/* For the length of our constructor: what libc allocates for us stays in the program's allocator,
+ * since libc may keep it, but is not recorded. Pairs. */
+void track_unseen_begin(void);
+void track_unseen_end(void);
+
 /* Signal handler: is the interrupted thread inside the malloc family? Then `act` is called once,
  * on that thread, as soon as it leaves, and true is returned. */
 bool track_defer(void (*act)(void));
