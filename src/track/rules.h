@@ -32,7 +32,7 @@ static ALWAYS_INLINE enum rule_kind rule_kind(u64 rule)
 }
 static ALWAYS_INLINE i64 rule_cfa_offset(u64 rule)
 {
-    return (i64)(rule << 40) >> 43 << 3;
+    return ((i64)(rule << 40) >> 43) * 8;
 }
 static ALWAYS_INLINE u64 rule_rbp_depth(u64 rule)
 {
