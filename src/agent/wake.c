@@ -20,7 +20,7 @@
 #include "agent.h"
 
 enum {
-    STACK_BYTES = 1 << 20, /* Lua's C recursion and the demangler's are bounded well below */
+    STACK_BYTES = 4 << 20, /* the demangler may take 2 MiB of it on a hostile name */
     GUARD_BYTES = PAGE_BYTES,
     HELPER_STACK_BYTES = 16384,
     HELPER_TRIES = 2000,
@@ -107,7 +107,11 @@ static bool create(void)
     if (!stack)
         return false;
     u64 mask = block_signals();
-    track_borrow_begin(agent.heap);
+    if (!track_borrow_begin(agent.heap)) {
+        set_mask(mask);
+        sys_unmap(stack, GUARD_BYTES + stack_bytes);
+        return false;
+    }
     pthread_attr_init(&attributes);
     pthread_attr_setstack(&attributes, stack + GUARD_BYTES, stack_bytes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

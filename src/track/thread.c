@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "rules.h"
 #include "thread.h"
+#include "trie.h"
 
 enum { PRIVATE_HEAP_MAX = 64, CANDIDATES = 4 };
 
@@ -31,9 +33,7 @@ static struct identity identities[THREAD_NUMBER_MAX + 1];
 static u32 numbers_given;
 
 /* Heaps that the agents of this process and of those it was forked from have used. */
-static struct {
-    struct heap *heap;
-} privates[PRIVATE_HEAP_MAX];
+static struct heap *privates[PRIVATE_HEAP_MAX];
 
 static i64 total_blocks, total_bytes, peak_blocks, peak_bytes;
 static struct track_counters base_line; /* figures at the time recording began */
@@ -153,22 +153,23 @@ bool track_defer(void (*act)(void))
 
 /* --- private heaps ------------------------------------------------------------------------- */
 
-static void know_heap(struct heap *h)
+static bool know_heap(struct heap *h)
 {
     for (u32 i = 0; i < PRIVATE_HEAP_MAX; i++) {
         struct heap *none = NULL;
-        if (ACQUIRE(&privates[i].heap) == h)
-            return;
-        if (__atomic_compare_exchange_n(&privates[i].heap, &none, h, false, __ATOMIC_ACQ_REL,
+        if (ACQUIRE(&privates[i]) == h)
+            return true;
+        if (__atomic_compare_exchange_n(&privates[i], &none, h, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED))
-            return;
+            return true;
     }
+    return false;
 }
 
 struct heap *thread_private_heap(const void *p)
 {
     for (u32 i = 0; i < PRIVATE_HEAP_MAX; i++) {
-        struct heap *h = PEEK(&privates[i].heap);
+        struct heap *h = PEEK(&privates[i]);
         if (!h)
             return NULL;
         if (heap_owns(h, p))
@@ -189,14 +190,16 @@ void track_become_agent(struct heap *private)
     track_borrow_begin(private);
 }
 
-void track_borrow_begin(struct heap *private)
+bool track_borrow_begin(struct heap *private)
 {
     struct thread *t = thread_settle_agent();
-    know_heap(private);
+    if (!know_heap(private))
+        return false;
     serving_heap = private;
     mode_before_borrow = t->mode;
     POKE(&t->mode, THREAD_AGENT);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return true;
 }
 
 void track_borrow_end(void)
@@ -341,6 +344,8 @@ u32 track_threads(struct track_thread *out, u32 max)
 void track_after_fork(void)
 {
     struct thread *t = thread_self;
+    rules_after_fork();
+    trie_after_fork();
     if (t->mode == THREAD_UNBORN)
         return;
     POKE(&t->tid, sys_gettid());

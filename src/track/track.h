@@ -32,8 +32,10 @@ u64 track_sample_bytes(void);
 /* From now on the calling thread's mallocs are served from `private`, and are in no figure. */
 void track_become_agent(struct heap *private);
 /* The same for the length of a call that libc makes on our behalf (pthread_create in the handler
- * allocates the new thread's bookkeeping). Pairs. */
-void track_borrow_begin(struct heap *private);
+ * allocates the new thread's bookkeeping). Pairs; false, and nothing changed, when there are too
+ * many private heaps to tell their blocks from the program's: a chain of forked children, each
+ * with an agent of its own, has left them behind. */
+bool track_borrow_begin(struct heap *private);
 void track_borrow_end(void);
 
 /* For the length of our constructor: what libc allocates for us stays in the program's allocator,
