@@ -4,8 +4,8 @@
  *
  * Context: hot. Lock-free; the newest notes win, none is ever waited for.
  * Invariant: a slot's `turn` is even while its note is whole and odd while one is being written;
- * turn / 2 counts the notes that went through the slot. A writer that finds its slot being
- * written drops its note; a reader that sees `turn` move drops what it read.
+ * turn / 2 - 1 says in which round over the ring its note came. A writer that finds its slot being
+ * written drops its note; a reader drops what is of another round than it looks for, or moved.
  * Why this way: a sequence lock for each slot (Boehm, "Can Seqlocks Get Along with Programming
  * Language Memory Models?", MSPC 2012), the text in words that are read and written atomically.
  */
@@ -23,6 +23,12 @@ static struct slot ring[SLOTS];
 static u32 next_note;  /* number of the next note; its slot is next_note % SLOTS */
 static u32 next_taken; /* the taker's */
 
+/* The turn of a slot that holds the note of that number. */
+static u32 turn_of(u32 number)
+{
+    return (number / SLOTS + 1) * 2;
+}
+
 void log_note(const char *format, ...)
 {
     union {
@@ -37,12 +43,12 @@ void log_note(const char *format, ...)
     u32 number = __atomic_fetch_add(&next_note, 1, __ATOMIC_RELAXED);
     struct slot *s = &ring[number % SLOTS];
     u32 turn = PEEK(&s->turn);
-    if (turn % 2 || !__atomic_compare_exchange_n(&s->turn, &turn, turn + 1, false,
+    if (turn % 2 || !__atomic_compare_exchange_n(&s->turn, &turn, turn_of(number) - 1, false,
                                                  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return;
     for (u32 i = 0; i < NOTE_WORDS; i++)
         RELEASE(&s->note[i], note.words[i]);
-    RELEASE(&s->turn, turn + 2);
+    RELEASE(&s->turn, turn_of(number));
 }
 
 bool log_take(char *out, size_t size)
@@ -53,7 +59,8 @@ bool log_take(char *out, size_t size)
             return false;
         if (written - next_taken > SLOTS)
             next_taken = written - SLOTS;
-        struct slot *s = &ring[next_taken++ % SLOTS];
+        u32 number = next_taken++;
+        struct slot *s = &ring[number % SLOTS];
         u32 turn = ACQUIRE(&s->turn);
         union {
             char text[NOTE_BYTES];
@@ -61,7 +68,7 @@ bool log_take(char *out, size_t size)
         } note;
         for (u32 i = 0; i < NOTE_WORDS; i++)
             note.words[i] = ACQUIRE(&s->note[i]);
-        if (turn % 2 || turn == 0 || PEEK(&s->turn) != turn)
+        if (turn != turn_of(number) || PEEK(&s->turn) != turn)
             continue;
         text_format(out, size, "%s", note.text);
         return true;
