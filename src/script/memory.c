@@ -3,8 +3,9 @@
  * memory.c - Lua's allocator: a count and a cap.
  *
  * Context: pure. Inside the program, malloc on the agent's thread is the private heap.
- * Invariant: used_bytes is what Lua holds; it never exceeds the cap; shrinking never fails, as the
- * manual (lua_Alloc) demands.
+ * Invariant: used_bytes is what Lua holds; it never exceeds cap_bytes; shrinking never fails, as the
+ * manual (lua_Alloc) demands. The cap is MOONHEAP_LUA_MEMORY, and a little more for a run that
+ * begins with `data` at it: a short script must still be able to let go of what fills it.
  */
 #include <stdlib.h>
 
@@ -15,7 +16,20 @@ static bool refuses(struct script *s, u64 more_bytes)
     s->allocations++;
     if (s->refuse_at && s->allocations >= s->refuse_at && s->allocations < s->refuse_at + 2)
         return true; /* Lua tries again after a full collection: refuse that too */
-    return s->used_bytes + more_bytes > s->limits.memory_bytes;
+    return s->used_bytes + more_bytes > s->cap_bytes;
+}
+
+void script_memory_begin(struct script *s)
+{
+    enum { RUN_ROOM_BYTES = 256 << 10, EXCESS_BYTES = 1 << 20 };
+    u64 limit = s->limits.memory_bytes;
+    s->cap_bytes = limit;
+    if (s->used_bytes + RUN_ROOM_BYTES <= limit)
+        return;
+    lua_gc(s->L, LUA_GCCOLLECT);
+    u64 wanted = s->used_bytes + RUN_ROOM_BYTES;
+    if (wanted > limit)
+        s->cap_bytes = wanted < limit + EXCESS_BYTES ? wanted : limit + EXCESS_BYTES;
 }
 
 void *script_allocate(void *context, void *p, size_t old_bytes, size_t bytes)

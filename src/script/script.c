@@ -78,6 +78,7 @@ struct script *script_create(const struct host *host, const struct script_limits
     s->limits = *limits;
     if (!s->limits.memory_bytes)
         s->limits.memory_bytes = UINT64_MAX / 2;
+    s->cap_bytes = s->limits.memory_bytes;
     s->timer.every_ns = limits->every_ns;
     s->L = lua_newstate(script_allocate, s);
     if (!s->L) {
@@ -369,6 +370,7 @@ struct script_outcome script_run(struct script *s, const struct script_run *run)
     struct attempt attempt = {s, &outcome};
     s->run = run;
     s->pause_ns = 0;
+    script_memory_begin(s);
     lua_pushcfunction(s->L, run_protected);
     lua_pushlightuserdata(s->L, &attempt);
     if (lua_pcall(s->L, 1, 0, 0) != LUA_OK) {

@@ -35,6 +35,7 @@ struct script {
     lua_State *L; /* the main thread; scripts run in coroutines of it */
 
     u64 used_bytes;      /* by Lua */
+    u64 cap_bytes;       /* of this run */
     u64 allocations;     /* ever */
     u64 refuse_at;       /* torture: the allocation of that number fails; 0 = none does */
     bool memory_refused; /* since the run began */
@@ -69,6 +70,8 @@ static inline struct script *script_of(lua_State *L)
 /* --- memory.c, limits.c -------------------------------------------------------------------- */
 
 void *script_allocate(void *context, void *p, size_t old_bytes, size_t bytes);
+/* Before a run: sets its cap. */
+void script_memory_begin(struct script *s);
 /* A run's time starts now; `co` and every coroutine made in it stop when it is over. */
 void script_limits_begin(struct script *s, lua_State *co);
 void script_limits_end(struct script *s, lua_State *co);
