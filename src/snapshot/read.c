@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * read.c - questions about one block, thread or frame of an accepted snapshot.
+ * read.c - questions about one block, edge, thread or frame of an accepted snapshot.
  *
  * Context: pure.
  * Invariant: the view has been checked, so ids from 1 to the counts need no check here.
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "snapshot.h"
+#include "layout.h"
 
 u64 snapshot_block_bytes(const struct snapshot *s, block_id b)
 {
@@ -47,6 +47,71 @@ block_id snapshot_block_at(const struct snapshot *s, u64 address)
     block_id found = {lo};
     u64 offset = address - s->block_addr[lo - 1];
     return offset == 0 || offset < snapshot_block_bytes(s, found) ? found : (block_id){0};
+}
+
+u64 snapshot_edge_offset(const struct snapshot *s, block_id source, u32 edge)
+{
+    /* lo = how many records of EDGE_FAR are at or before the edge. */
+    u32 lo = 0, hi = s->edge_far_count;
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (s->edge_far[mid].edge <= edge)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    bool far = lo > 0 && s->edge_far[lo - 1].edge >= s->edge_row[source.v - 1];
+    u64 high = far ? s->edge_far[lo - 1].high : 0;
+    return snapshot_word_offset(snapshot_block_addr(s, source), high << 16 | s->edge_at[edge]);
+}
+
+u32 snapshot_edge_into(const struct snapshot *s, u32 edge)
+{
+    u32 lo = 0, hi = s->edge_into_count;
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (s->edge_into[mid].edge == edge)
+            return s->edge_into[mid].into;
+        if (s->edge_into[mid].edge < edge)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return 0;
+}
+
+u64 snapshot_root_edge_address(const struct snapshot *s, const struct snapshot_root_edge *edge)
+{
+    u64 lo = s->roots[edge->root - 1].lo;
+    return lo + snapshot_word_offset(lo, edge->at);
+}
+
+const char *snapshot_root_word(enum snapshot_root_kind kind)
+{
+    switch (kind) {
+#define X(name, code, weak, word)                                                                  \
+    case SNAPSHOT_ROOT_##name:                                                                     \
+        return word;
+        SNAPSHOT_ROOT_KINDS(X)
+#undef X
+    case SNAPSHOT_ROOT_LIMIT:
+        break;
+    }
+    return "unknown";
+}
+
+bool snapshot_root_weak(enum snapshot_root_kind kind)
+{
+    switch (kind) {
+#define X(name, code, weak, word)                                                                  \
+    case SNAPSHOT_ROOT_##name:                                                                     \
+        return weak;
+        SNAPSHOT_ROOT_KINDS(X)
+#undef X
+    case SNAPSHOT_ROOT_LIMIT:
+        break;
+    }
+    return false;
 }
 
 const struct snapshot_thread *snapshot_thread_of(const struct snapshot *s, u32 number)

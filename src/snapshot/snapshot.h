@@ -30,31 +30,40 @@
     X(VTABLES, 14, sizeof(struct snapshot_vtable), "C++ vtables that blocks begin with")           \
     X(BLOCK_VTABLE, 15, sizeof(u32), "1-based index into VTABLES of each block, 0 = none")         \
     X(NAMES, 16, 1, "strings of FRAME_NAMES; offset 0 is the empty string")                        \
-    X(FRAME_NAMES, 17, sizeof(u32), "offset in NAMES of each frame's function, demangled")
+    X(FRAME_NAMES, 17, sizeof(u32), "offset in NAMES of each frame's function, demangled")         \
+    X(ROOTS, 18, sizeof(struct snapshot_root), "areas outside blocks that hold references")        \
+    X(EDGE_ROW, 19, sizeof(u32), "first edge of each block, and one past the last of all")         \
+    X(EDGE_TARGET, 20, sizeof(u32), "block_id that each edge leads to")                            \
+    X(EDGE_AT, 21, sizeof(u16), "its word in the source block, the low 16 bits")                   \
+    X(EDGE_FAR, 22, sizeof(struct snapshot_edge_far), "the bits above those, where not 0")         \
+    X(EDGE_INTO, 23, sizeof(struct snapshot_edge_into), "edges into the middle of their target")   \
+    X(ROOT_EDGES, 24, sizeof(struct snapshot_root_edge), "references from roots to blocks")        \
+    X(TAILS, 25, sizeof(struct snapshot_tail), "blocks whose end is room not in use")
 
 enum snapshot_section {
 #define X(name, code, bytes, help) SNAPSHOT_##name = code,
     SNAPSHOT_SECTIONS(X)
 #undef X
-        SNAPSHOT_SECTION_LIMIT = 18
+        SNAPSHOT_SECTION_LIMIT = 26
 };
 
-/* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes. */
+/* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes.
+ */
 enum {
-    SNAPSHOT_FLAG_GRAPH = 1,    /* has references (not yet) */
-    SNAPSHOT_FLAG_STOPPED = 2,  /* every thread was stopped while it was taken */
-    SNAPSHOT_FLAG_SAMPLED = 4,  /* blocks are a sample: figures are estimates */
+    SNAPSHOT_FLAG_GRAPH = 1,   /* has references: EDGE_ROW is there */
+    SNAPSHOT_FLAG_STOPPED = 2, /* every thread was stopped while it was taken */
+    SNAPSHOT_FLAG_SAMPLED = 4, /* blocks are a sample: figures are estimates */
 };
 
 struct snapshot_meta {
-    u64 realtime_ns;   /* when it was taken */
+    u64 realtime_ns; /* when it was taken */
     u64 monotonic_ns;
-    u64 pause_ns;      /* how long threads were stopped */
-    u64 build_ns;      /* how long it took to make */
+    u64 pause_ns; /* how long threads were stopped */
+    u64 build_ns; /* how long it took to make */
     u64 pid;
     u64 flags;
-    u64 epoch;         /* blocks born in later epochs are not in it */
-    u64 sample_bytes;  /* with SNAPSHOT_FLAG_SAMPLED: bytes between samples on average */
+    u64 epoch;        /* blocks born in later epochs are not in it */
+    u64 sample_bytes; /* with SNAPSHOT_FLAG_SAMPLED: bytes between samples on average */
     u64 allocations, frees, untracked_frees, lost, cut_stacks;
     u64 live_blocks, live_bytes, peak_blocks, peak_bytes;
     u64 rss_bytes, allocator_bytes, overhead_bytes;
@@ -98,10 +107,63 @@ struct snapshot_big_size {
 };
 
 struct snapshot_vtable {
-    u64 address;   /* the value that the blocks begin with */
-    i64 to_top;    /* offset from that vtable's object to the whole object, 0 for a primary one */
-    u32 name;      /* offset in STRINGS: the type's name as typeinfo has it, mangled: "7session" */
-    u32 module;    /* 1-based index into MODULES */
+    u64 address; /* the value that the blocks begin with */
+    i64 to_top;  /* offset from that vtable's object to the whole object, 0 for a primary one */
+    u32 name;    /* offset in STRINGS: the type's name as typeinfo has it, mangled: "7session" */
+    u32 module;  /* 1-based index into MODULES */
+};
+
+/* Where references come from that lie in no block. X(NAME, code, weak, word); a weak root holds
+ * what nobody will read again, and is told apart. */
+#define SNAPSHOT_ROOT_KINDS(X)                                                                     \
+    X(REGISTER, 1, false, "register")         /* word i is register i */                           \
+    X(STACK, 2, false, "stack")               /* the live part */                                  \
+    X(DEAD_STACK, 3, true, "dead stack slot") /* below the live part */                            \
+    X(THREAD_LOCAL, 4, false, "thread-local") /* TLS and thread-specific data */                   \
+    X(DATA, 5, false, "data")                 /* writable data of a module */                      \
+    X(MAPPING, 6, false, "mapping")           /* other writable memory */                          \
+    X(DECLARED, 7, false, "declared")         /* named by the program */
+
+enum snapshot_root_kind {
+#define X(name, code, weak, word) SNAPSHOT_ROOT_##name = code,
+    SNAPSHOT_ROOT_KINDS(X)
+#undef X
+        SNAPSHOT_ROOT_LIMIT = 8
+};
+#define SNAPSHOT_ROOT_CUT 1u /* flag: part of it could not be read */
+
+struct snapshot_root {
+    u64 lo, hi;      /* [lo, hi); of a register set: [0, 8 * registers) */
+    u32 kind;        /* enum snapshot_root_kind */
+    u32 thread, tid; /* thread number and kernel's id, 0 = none or unknown */
+    u32 module;      /* 1-based index into MODULES, 0 = none */
+    u32 name;        /* offset in STRINGS: the program's name, a mapping's path, or "" */
+    u32 flags;       /* SNAPSHOT_ROOT_CUT */
+};
+
+/* Edges from this one on have these upper bits in EDGE_AT, to the end of its block's row or the
+ * next record. */
+struct snapshot_edge_far {
+    u32 edge; /* 0-based index into EDGE_TARGET */
+    u32 high; /* word = high << 16 | EDGE_AT */
+};
+
+struct snapshot_edge_into {
+    u32 edge; /* 0-based index into EDGE_TARGET */
+    u32 into; /* bytes from the target's start, not 0; SNAPSHOT_INTO_FAR: as many or more */
+};
+#define SNAPSHOT_INTO_FAR UINT32_MAX
+
+struct snapshot_root_edge {
+    u32 root;   /* 1-based index into ROOTS */
+    u32 at;     /* word in the root */
+    u32 target; /* block_id */
+    u32 into;   /* bytes from the target's start, often 0; SNAPSHOT_INTO_FAR: as many or more */
+};
+
+struct snapshot_tail {
+    u32 block, reserved; /* 1-based block_id */
+    u64 used;            /* bytes in use; what stands behind is left over */
 };
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -125,6 +187,16 @@ struct snapshot {
     const u32 *frame_names; /* NULL when no names were resolved */
     u32 module_count, thread_count, frame_count, stack_count, epoch_count, block_count,
         big_size_count, vtable_count;
+    /* References; edge_row is NULL when the snapshot was taken without. Edges count from 0: those
+     * of a block are edge_row[id - 1] to edge_row[id], in the order of their words. */
+    const struct snapshot_root *roots;
+    const u32 *edge_row, *edge_target;
+    const u16 *edge_at;
+    const struct snapshot_edge_far *edge_far;
+    const struct snapshot_edge_into *edge_into;
+    const struct snapshot_root_edge *root_edges; /* by root, then by word */
+    const struct snapshot_tail *tails;           /* by block */
+    u32 root_count, edge_count, edge_far_count, edge_into_count, root_edge_count, tail_count;
 };
 
 /* Both check everything and fill *s; the memory version takes the mapping over only on success. */
@@ -146,6 +218,15 @@ u64 snapshot_block_age_ns(const struct snapshot *s, block_id b);
 /* The block that holds `address` (one past its last byte does not count, but a block of 0 bytes
  * holds its own address); none = {0}. */
 block_id snapshot_block_at(const struct snapshot *s, u64 address);
+/* Bytes from the start of `source` to the word of its edge. */
+u64 snapshot_edge_offset(const struct snapshot *s, block_id source, u32 edge);
+/* Bytes from the start of the edge's target to where it points; SNAPSHOT_INTO_FAR: or more. */
+u32 snapshot_edge_into(const struct snapshot *s, u32 edge);
+/* Address of the word of a root's edge; of a register, 8 * its number. */
+u64 snapshot_root_edge_address(const struct snapshot *s, const struct snapshot_root_edge *edge);
+/* "stack", "data"... of a kind. */
+const char *snapshot_root_word(enum snapshot_root_kind kind);
+bool snapshot_root_weak(enum snapshot_root_kind kind);
 /* The thread record of a thread number; NULL when there is none. */
 const struct snapshot_thread *snapshot_thread_of(const struct snapshot *s, u32 number);
 /* Writes the function of a frame as people read it: "make_session", or "server+0x1234" (file name

@@ -13,14 +13,6 @@
 #include "layout.h"
 #include "view.h"
 
-struct check {
-    const u8 *bytes;
-    u64 size;
-    const char *file;
-    struct err *e;
-    const struct snapshot_entry *found[SNAPSHOT_SECTION_LIMIT];
-};
-
 static const char *section_name(u32 code)
 {
     switch (code) {
@@ -34,9 +26,7 @@ static const char *section_name(u32 code)
     }
 }
 
-static bool bad(const struct check *c, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static bool bad(const struct check *c, const char *format, ...)
+bool view_bad(const struct view_check *c, const char *format, ...)
 {
     char what[300];
     va_list args;
@@ -46,67 +36,65 @@ static bool bad(const struct check *c, const char *format, ...)
     return err_set(c->e, STATUS_MALFORMED, "moonheap snapshot %s: %s", c->file, what);
 }
 
-#define LLU(n) ((unsigned long long)(n))
-
-static bool check_header(struct check *c)
+static bool check_header(struct view_check *c)
 {
     const struct snapshot_header *h = (const struct snapshot_header *)c->bytes;
     if (c->size < sizeof *h)
-        return bad(c, "%llu bytes are too few for a snapshot", LLU(c->size));
+        return view_bad(c, "%llu bytes are too few for a snapshot", LLU(c->size));
     if (memcmp(h->magic, SNAPSHOT_MAGIC, sizeof h->magic) != 0)
-        return bad(c, "not a snapshot (it does not begin with " SNAPSHOT_MAGIC ")");
+        return view_bad(c, "not a snapshot (it does not begin with " SNAPSHOT_MAGIC ")");
     if (h->byte_order != SNAPSHOT_BYTE_ORDER)
-        return bad(c, "written on a machine of the other byte order");
+        return view_bad(c, "written on a machine of the other byte order");
     if (h->version != SNAPSHOT_VERSION)
-        return bad(c, "format version %u, this Moonheap reads version %u", h->version,
-                   SNAPSHOT_VERSION);
+        return view_bad(c, "format version %u, this Moonheap reads version %u", h->version,
+                        SNAPSHOT_VERSION);
     if (h->pointer_bytes != 8)
-        return bad(c, "pointers of %u bytes, this Moonheap reads 8", h->pointer_bytes);
+        return view_bad(c, "pointers of %u bytes, this Moonheap reads 8", h->pointer_bytes);
     if (h->file_bytes != c->size)
-        return bad(c, "%llu bytes long, its header says %llu: cut or overwritten", LLU(c->size),
-                   LLU(h->file_bytes));
+        return view_bad(c, "%llu bytes long, its header says %llu: cut or overwritten",
+                        LLU(c->size), LLU(h->file_bytes));
     return true;
 }
 
 /* Table entries are in the order of their offsets, so "no overlap" is one comparison each. */
-static bool check_table(struct check *c)
+static bool check_table(struct view_check *c)
 {
     const struct snapshot_header *h = (const struct snapshot_header *)c->bytes;
     const struct snapshot_entry *table = snapshot_table(c->bytes);
     if (h->section_count > (c->size - sizeof *h) / sizeof *table)
-        return bad(c, "its table of %u sections does not fit", h->section_count);
+        return view_bad(c, "its table of %u sections does not fit", h->section_count);
 
     u64 end = sizeof *h + (u64)h->section_count * sizeof *table;
     for (u32 i = 0; i < h->section_count; i++) {
         const struct snapshot_entry *t = &table[i];
         const char *name = section_name(t->code);
         if (t->offset % SNAPSHOT_ALIGN != 0)
-            return bad(c, "section %s (%u): offset %llu is not aligned", name, t->code,
-                       LLU(t->offset));
+            return view_bad(c, "section %s (%u): offset %llu is not aligned", name, t->code,
+                            LLU(t->offset));
         if (t->offset < end)
-            return bad(c, "section %s (%u): overlaps what is before it", name, t->code);
+            return view_bad(c, "section %s (%u): overlaps what is before it", name, t->code);
         if (t->offset > c->size || t->record_bytes == 0 ||
             t->count > (c->size - t->offset) / t->record_bytes)
-            return bad(c, "section %s (%u): %llu records of %u bytes at %llu do not fit", name,
-                       t->code, LLU(t->count), t->record_bytes, LLU(t->offset));
+            return view_bad(c, "section %s (%u): %llu records of %u bytes at %llu do not fit", name,
+                            t->code, LLU(t->count), t->record_bytes, LLU(t->offset));
         end = t->offset + t->count * t->record_bytes;
 
         u32 expected = snapshot_record_bytes(t->code);
         if (!expected) /* of a later Moonheap: skipped */
             continue;
         if (t->record_bytes != expected)
-            return bad(c, "section %s: records of %u bytes, expected %u", name, t->record_bytes,
-                       expected);
+            return view_bad(c, "section %s: records of %u bytes, expected %u", name,
+                            t->record_bytes, expected);
         if (t->count >= UINT32_MAX)
-            return bad(c, "section %s: %llu records are too many", name, LLU(t->count));
+            return view_bad(c, "section %s: %llu records are too many", name, LLU(t->count));
         if (c->found[t->code])
-            return bad(c, "section %s: there are two", name);
+            return view_bad(c, "section %s: there are two", name);
         c->found[t->code] = t;
     }
     return true;
 }
 
-static const void *records(const struct check *c, enum snapshot_section code, u32 *count)
+const void *view_records(const struct view_check *c, enum snapshot_section code, u32 *count)
 {
     const struct snapshot_entry *t = c->found[code];
     *count = t ? (u32)t->count : 0;
@@ -114,98 +102,99 @@ static const void *records(const struct check *c, enum snapshot_section code, u3
 }
 
 /* A pool of strings begins with the empty one and ends with a NUL: any offset in it is a string. */
-static bool check_strings(const struct check *c, enum snapshot_section code, const char **strings,
-                          u32 *bytes)
+static bool check_strings(const struct view_check *c, enum snapshot_section code,
+                          const char **strings, u32 *bytes)
 {
-    *strings = records(c, code, bytes);
+    *strings = view_records(c, code, bytes);
     if (*bytes == 0)
-        return bad(c, "section %s: missing or empty", section_name(code));
+        return view_bad(c, "section %s: missing or empty", section_name(code));
     if ((*strings)[0] != '\0' || (*strings)[*bytes - 1] != '\0')
-        return bad(c, "section %s: does not begin and end with a NUL", section_name(code));
+        return view_bad(c, "section %s: does not begin and end with a NUL", section_name(code));
     return true;
 }
 
-static bool check_meta(const struct check *c, struct snapshot *s, u32 string_bytes)
+static bool check_meta(const struct view_check *c, struct snapshot *s, u32 string_bytes)
 {
     u32 count;
-    s->meta = records(c, SNAPSHOT_META, &count);
+    s->meta = view_records(c, SNAPSHOT_META, &count);
     if (count != 1)
-        return bad(c, "section META: %u records, expected one", count);
+        return view_bad(c, "section META: %u records, expected one", count);
     const struct snapshot_meta *m = s->meta;
     if (m->exe >= string_bytes || m->allocator >= string_bytes || m->notes >= string_bytes)
-        return bad(c, "section META: a string lies outside STRINGS");
+        return view_bad(c, "section META: a string lies outside STRINGS");
     return true;
 }
 
-static bool check_places(const struct check *c, struct snapshot *s, u32 string_bytes)
+static bool check_places(const struct view_check *c, struct snapshot *s, u32 string_bytes)
 {
-    s->modules = records(c, SNAPSHOT_MODULES, &s->module_count);
+    s->modules = view_records(c, SNAPSHOT_MODULES, &s->module_count);
     for (u32 i = 0; i < s->module_count; i++) {
         const struct snapshot_module *m = &s->modules[i];
         if (m->path >= string_bytes)
-            return bad(c, "section MODULES: path of module %u lies outside STRINGS", i + 1);
+            return view_bad(c, "section MODULES: path of module %u lies outside STRINGS", i + 1);
         if (m->lo > m->hi)
-            return bad(c, "section MODULES: module %u ends before it begins", i + 1);
+            return view_bad(c, "section MODULES: module %u ends before it begins", i + 1);
         if (m->build_id_bytes > sizeof m->build_id)
-            return bad(c, "section MODULES: module %u has a build-id of %u bytes", i + 1,
-                       m->build_id_bytes);
+            return view_bad(c, "section MODULES: module %u has a build-id of %u bytes", i + 1,
+                            m->build_id_bytes);
     }
-    s->threads = records(c, SNAPSHOT_THREADS, &s->thread_count);
+    s->threads = view_records(c, SNAPSHOT_THREADS, &s->thread_count);
     for (u32 i = 0; i < s->thread_count; i++) {
         const struct snapshot_thread *t = &s->threads[i];
         if (t->name >= string_bytes)
-            return bad(c, "section THREADS: name of thread %u lies outside STRINGS", t->number);
+            return view_bad(c, "section THREADS: name of thread %u lies outside STRINGS",
+                            t->number);
         if (t->number == 0 || (i > 0 && t->number <= s->threads[i - 1].number))
-            return bad(c, "section THREADS: record %u breaks the order of numbers", i + 1);
+            return view_bad(c, "section THREADS: record %u breaks the order of numbers", i + 1);
     }
     return true;
 }
 
-static bool check_stacks(const struct check *c, struct snapshot *s)
+static bool check_stacks(const struct view_check *c, struct snapshot *s)
 {
-    s->frames = records(c, SNAPSHOT_FRAMES, &s->frame_count);
+    s->frames = view_records(c, SNAPSHOT_FRAMES, &s->frame_count);
     for (u32 i = 0; i < s->frame_count; i++)
         if (s->frames[i].module > s->module_count)
-            return bad(c, "section FRAMES: frame %u names module %u of %u", i + 1,
-                       s->frames[i].module, s->module_count);
-    s->stacks = records(c, SNAPSHOT_STACKS, &s->stack_count);
+            return view_bad(c, "section FRAMES: frame %u names module %u of %u", i + 1,
+                            s->frames[i].module, s->module_count);
+    s->stacks = view_records(c, SNAPSHOT_STACKS, &s->stack_count);
     for (u32 i = 0; i < s->stack_count; i++) {
         u32 frame = s->stacks[i].frame & ~SNAPSHOT_STACK_CUT;
         if (frame == 0 || frame > s->frame_count)
-            return bad(c, "section STACKS: node %u names frame %u of %u", i + 1, frame,
-                       s->frame_count);
+            return view_bad(c, "section STACKS: node %u names frame %u of %u", i + 1, frame,
+                            s->frame_count);
         if (s->stacks[i].parent > i)
-            return bad(c, "section STACKS: node %u comes before its caller %u", i + 1,
-                       s->stacks[i].parent);
+            return view_bad(c, "section STACKS: node %u comes before its caller %u", i + 1,
+                            s->stacks[i].parent);
     }
     return true;
 }
 
-static bool check_names(const struct check *c, struct snapshot *s)
+static bool check_names(const struct view_check *c, struct snapshot *s)
 {
     if (!c->found[SNAPSHOT_FRAME_NAMES] || c->found[SNAPSHOT_FRAME_NAMES]->count == 0)
         return true;
     u32 name_bytes, count;
     if (!check_strings(c, SNAPSHOT_NAMES, &s->names, &name_bytes))
         return false;
-    s->frame_names = records(c, SNAPSHOT_FRAME_NAMES, &count);
+    s->frame_names = view_records(c, SNAPSHOT_FRAME_NAMES, &count);
     if (count != s->frame_count)
-        return bad(c, "section FRAME_NAMES: %u names for %u frames", count, s->frame_count);
+        return view_bad(c, "section FRAME_NAMES: %u names for %u frames", count, s->frame_count);
     for (u32 i = 0; i < count; i++)
         if (s->frame_names[i] >= name_bytes)
-            return bad(c, "section FRAME_NAMES: name of frame %u lies outside NAMES", i + 1);
+            return view_bad(c, "section FRAME_NAMES: name of frame %u lies outside NAMES", i + 1);
     return true;
 }
 
-static bool check_vtables(const struct check *c, struct snapshot *s, u32 string_bytes)
+static bool check_vtables(const struct view_check *c, struct snapshot *s, u32 string_bytes)
 {
-    s->vtables = records(c, SNAPSHOT_VTABLES, &s->vtable_count);
+    s->vtables = view_records(c, SNAPSHOT_VTABLES, &s->vtable_count);
     for (u32 i = 0; i < s->vtable_count; i++) {
         if (s->vtables[i].name >= string_bytes)
-            return bad(c, "section VTABLES: name of vtable %u lies outside STRINGS", i + 1);
+            return view_bad(c, "section VTABLES: name of vtable %u lies outside STRINGS", i + 1);
         if (s->vtables[i].module > s->module_count)
-            return bad(c, "section VTABLES: vtable %u names module %u of %u", i + 1,
-                       s->vtables[i].module, s->module_count);
+            return view_bad(c, "section VTABLES: vtable %u names module %u of %u", i + 1,
+                            s->vtables[i].module, s->module_count);
     }
     return true;
 }
@@ -219,34 +208,35 @@ static u32 largest(const u32 *column, u32 count)
 }
 
 /* Only the sizes that do not fit in 32 bits are in BIG_SIZES, in the order of their blocks. */
-static bool check_big_sizes(const struct check *c, struct snapshot *s)
+static bool check_big_sizes(const struct view_check *c, struct snapshot *s)
 {
-    s->big_sizes = records(c, SNAPSHOT_BIG_SIZES, &s->big_size_count);
+    s->big_sizes = view_records(c, SNAPSHOT_BIG_SIZES, &s->big_size_count);
     u32 next = 0;
     for (u32 i = 0; i < s->block_count; i++) {
         if (s->block_size[i] != UINT32_MAX)
             continue;
         if (next == s->big_size_count || s->big_sizes[next].block != i + 1)
-            return bad(c, "section BIG_SIZES: the size of block %u is not in its place", i + 1);
+            return view_bad(c, "section BIG_SIZES: the size of block %u is not in its place",
+                            i + 1);
         if (s->big_sizes[next].size < UINT32_MAX)
-            return bad(c, "section BIG_SIZES: block %u is not that big", i + 1);
+            return view_bad(c, "section BIG_SIZES: block %u is not that big", i + 1);
         next++;
     }
     if (next != s->big_size_count)
-        return bad(c, "section BIG_SIZES: record %u belongs to no block", next + 1);
+        return view_bad(c, "section BIG_SIZES: record %u belongs to no block", next + 1);
     return true;
 }
 
-static bool check_blocks(const struct check *c, struct snapshot *s)
+static bool check_blocks(const struct view_check *c, struct snapshot *s)
 {
     u32 count = 0;
-    s->block_addr = records(c, SNAPSHOT_BLOCK_ADDR, &s->block_count);
-    s->epoch_age_ns = records(c, SNAPSHOT_EPOCHS, &s->epoch_count);
+    s->block_addr = view_records(c, SNAPSHOT_BLOCK_ADDR, &s->block_count);
+    s->epoch_age_ns = view_records(c, SNAPSHOT_EPOCHS, &s->epoch_count);
 
 #define COLUMN(field, CODE)                                                                        \
-    s->field = records(c, SNAPSHOT_##CODE, &count);                                                \
+    s->field = view_records(c, SNAPSHOT_##CODE, &count);                                           \
     if (count != s->block_count)                                                                   \
-        return bad(c, "section " #CODE ": %u records for %u blocks", count, s->block_count);
+        return view_bad(c, "section " #CODE ": %u records for %u blocks", count, s->block_count);
     COLUMN(block_size, BLOCK_SIZE)
     COLUMN(block_stack, BLOCK_STACK)
     COLUMN(block_birth, BLOCK_BIRTH)
@@ -260,18 +250,20 @@ static bool check_blocks(const struct check *c, struct snapshot *s)
 
     for (u32 i = 1; i < s->block_count; i++)
         if (s->block_addr[i] <= s->block_addr[i - 1])
-            return bad(c, "section BLOCK_ADDR: block %u is not above the one before", i + 1);
+            return view_bad(c, "section BLOCK_ADDR: block %u is not above the one before", i + 1);
     u32 most = largest(s->block_stack, s->block_count);
     if (most > s->stack_count)
-        return bad(c, "section BLOCK_STACK: a block names stack %u of %u", most, s->stack_count);
+        return view_bad(c, "section BLOCK_STACK: a block names stack %u of %u", most,
+                        s->stack_count);
     most = largest(s->block_birth, s->block_count);
     if (most >= s->epoch_count)
-        return bad(c, "section BLOCK_BIRTH: a block names epoch %u of %u", most, s->epoch_count);
+        return view_bad(c, "section BLOCK_BIRTH: a block names epoch %u of %u", most,
+                        s->epoch_count);
     if (s->block_vtable) {
         most = largest(s->block_vtable, s->block_count);
         if (most > s->vtable_count)
-            return bad(c, "section BLOCK_VTABLE: a block names vtable %u of %u", most,
-                       s->vtable_count);
+            return view_bad(c, "section BLOCK_VTABLE: a block names vtable %u of %u", most,
+                            s->vtable_count);
     }
     if (!check_big_sizes(c, s))
         return false;
@@ -284,9 +276,10 @@ static bool check_blocks(const struct check *c, struct snapshot *s)
         if (size == UINT32_MAX)
             size = s->big_sizes[big++].size;
         if (size > UINT64_MAX - s->block_addr[i])
-            return bad(c, "section BLOCK_SIZE: block %u reaches beyond the address space", i + 1);
+            return view_bad(c, "section BLOCK_SIZE: block %u reaches beyond the address space",
+                            i + 1);
         if (__builtin_add_overflow(total, size, &total))
-            return bad(c, "section BLOCK_SIZE: the sizes add up to more than 64 bits hold");
+            return view_bad(c, "section BLOCK_SIZE: the sizes add up to more than 64 bits hold");
     }
     return true;
 }
@@ -294,7 +287,7 @@ static bool check_blocks(const struct check *c, struct snapshot *s)
 bool snapshot_check(struct snapshot *s, const char *file, void *bytes, u64 size,
                     void (*release)(struct snapshot *), struct err *e)
 {
-    struct check c = {.bytes = bytes, .size = size, .file = file, .e = e};
+    struct view_check c = {.bytes = bytes, .size = size, .file = file, .e = e};
     struct snapshot v = {.bytes = bytes, .size = size, .release = release, .names = ""};
     u32 string_bytes;
     if ((uintptr_t)bytes % SNAPSHOT_ALIGN != 0)
@@ -304,7 +297,7 @@ bool snapshot_check(struct snapshot *s, const char *file, void *bytes, u64 size,
         !check_strings(&c, SNAPSHOT_STRINGS, &v.strings, &string_bytes) ||
         !check_meta(&c, &v, string_bytes) || !check_places(&c, &v, string_bytes) ||
         !check_stacks(&c, &v) || !check_names(&c, &v) || !check_vtables(&c, &v, string_bytes) ||
-        !check_blocks(&c, &v))
+        !check_blocks(&c, &v) || !references_check(&c, &v, string_bytes))
         return false;
     *s = v;
     return true;

@@ -51,6 +51,33 @@ static void finds_the_block_that_holds_an_address(void **state)
     assert_int_equal(snapshot_block_at(&s, UINT64_MAX).v, 0);
 }
 
+static void edges_say_from_where_to_where(void **state)
+{
+    (void)state;
+    assert_int_equal(snapshot_edge_offset(&s, (block_id){3}, 0), 0);
+    assert_int_equal(snapshot_edge_offset(&s, (block_id){3}, 1), 8);
+    assert_int_equal(snapshot_edge_offset(&s, (block_id){7}, 2), 0);
+    assert_int_equal(snapshot_edge_offset(&s, (block_id){7}, 3), 0x5fffe * 8);
+    assert_int_equal(snapshot_edge_offset(&s, (block_id){SAMPLE_BLOCKS}, 4), 0x100000028);
+    assert_int_equal(snapshot_edge_into(&s, 0), SNAPSHOT_INTO_FAR);
+    assert_int_equal(snapshot_edge_into(&s, 1), 8);
+    assert_int_equal(snapshot_edge_into(&s, 2), 0);
+    assert_int_equal(snapshot_edge_into(&s, 3), 16);
+    assert_int_equal(snapshot_edge_into(&s, 4), 0);
+    assert_int_equal(snapshot_root_edge_address(&s, &s.root_edges[0]), 16 * 8);
+    assert_int_equal(snapshot_root_edge_address(&s, &s.root_edges[1]), 0x4ff008);
+    assert_int_equal(snapshot_root_edge_address(&s, &s.root_edges[2]), 0x4ff018);
+}
+
+static void kinds_of_roots(void **state)
+{
+    (void)state;
+    assert_string_equal(snapshot_root_word(SNAPSHOT_ROOT_STACK), "stack");
+    assert_string_equal(snapshot_root_word(SNAPSHOT_ROOT_LIMIT), "unknown");
+    assert_false(snapshot_root_weak(SNAPSHOT_ROOT_STACK));
+    assert_true(snapshot_root_weak(SNAPSHOT_ROOT_DEAD_STACK));
+}
+
 static void threads_by_number(void **state)
 {
     (void)state;
@@ -83,6 +110,8 @@ int main(void)
         cmocka_unit_test(sizes_beyond_32_bits),
         cmocka_unit_test(ages_come_from_epochs),
         cmocka_unit_test(finds_the_block_that_holds_an_address),
+        cmocka_unit_test(edges_say_from_where_to_where),
+        cmocka_unit_test(kinds_of_roots),
         cmocka_unit_test(threads_by_number),
         cmocka_unit_test(frames_as_people_read_them),
     };

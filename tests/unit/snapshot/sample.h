@@ -20,6 +20,9 @@ enum {
     SAMPLE_STACKS = 9,
     SAMPLE_EPOCHS = 4,
     SAMPLE_BIG = 2, /* blocks 7 and 40 are this big */
+    SAMPLE_EDGES = 5,
+    SAMPLE_ROOTS = 2,
+    SAMPLE_ROOT_EDGES = 3,
 };
 #define SAMPLE_BIG_BYTES (5ULL << 30)
 #define SAMPLE_FIRST     0x100000000000ULL
@@ -37,11 +40,51 @@ static inline u32 sample_string(struct snapshot_writer *w, enum snapshot_section
     return (u32)offset;
 }
 
+/* Block 7 (big) refers to block 8 from its first word and from beyond 512 KiB, block 3 to the
+ * middle of block 7 and to itself, block 40 to block 1 from beyond 4 GiB. */
+static inline void sample_write_references(struct snapshot_writer *w, u32 name)
+{
+    static const struct {
+        u32 source, word, target, into;
+    } edges[SAMPLE_EDGES] = {{3, 0, 7, UINT32_MAX},
+                             {3, 1, 3, 8},
+                             {7, 0, 8, 0},
+                             {7, 0x5fffe, 8, 16},
+                             {40, 0x20000005, 1, 0}};
+    struct snapshot_root *roots = snapshot_writer_whole(w, SNAPSHOT_ROOTS, SAMPLE_ROOTS);
+    roots[0] = (struct snapshot_root){.hi = 17 * 8, .kind = SNAPSHOT_ROOT_REGISTER, .thread = 5};
+    roots[1] = (struct snapshot_root){0x4ff004, 0x500000, SNAPSHOT_ROOT_DATA, 0, 0, 1, name, 0};
+    u32 *row = snapshot_writer_whole(w, SNAPSHOT_EDGE_ROW, SAMPLE_BLOCKS + 1);
+    u32 *target = snapshot_writer_whole(w, SNAPSHOT_EDGE_TARGET, SAMPLE_EDGES);
+    u16 *at = snapshot_writer_whole(w, SNAPSHOT_EDGE_AT, SAMPLE_EDGES);
+    struct snapshot_edge_far *far = snapshot_writer_whole(w, SNAPSHOT_EDGE_FAR, 2);
+    struct snapshot_edge_into *into = snapshot_writer_whole(w, SNAPSHOT_EDGE_INTO, 3);
+    struct snapshot_root_edge *held =
+        snapshot_writer_whole(w, SNAPSHOT_ROOT_EDGES, SAMPLE_ROOT_EDGES);
+    struct snapshot_tail *tails = snapshot_writer_whole(w, SNAPSHOT_TAILS, 1);
+    assert_non_null(tails);
+    u32 fars = 0, intos = 0;
+    for (u32 i = 0; i < SAMPLE_EDGES; i++) {
+        for (u32 b = edges[i].source; b <= SAMPLE_BLOCKS; b++)
+            row[b] = i + 1;
+        target[i] = edges[i].target;
+        at[i] = (u16)edges[i].word;
+        if (edges[i].word >> 16)
+            far[fars++] = (struct snapshot_edge_far){i, edges[i].word >> 16};
+        if (edges[i].into)
+            into[intos++] = (struct snapshot_edge_into){i, edges[i].into};
+    }
+    held[0] = (struct snapshot_root_edge){1, 16, 3, 0};
+    held[1] = (struct snapshot_root_edge){2, 0, 3, 0};
+    held[2] = (struct snapshot_root_edge){2, 2, 7, 100};
+    tails[0] = (struct snapshot_tail){.block = 7, .used = 4096};
+}
+
 static inline void sample_write(struct snapshot_writer *w)
 {
     struct snapshot_meta *meta = snapshot_writer_whole(w, SNAPSHOT_META, 1);
     meta->pid = 4711;
-    meta->flags = SNAPSHOT_FLAG_STOPPED;
+    meta->flags = SNAPSHOT_FLAG_STOPPED | SNAPSHOT_FLAG_GRAPH;
     meta->live_blocks = SAMPLE_BLOCKS;
 
     snapshot_writer_section(w, SNAPSHOT_STRINGS);
@@ -98,6 +141,8 @@ static inline void sample_write(struct snapshot_writer *w)
     struct snapshot_vtable *vtables = snapshot_writer_whole(w, SNAPSHOT_VTABLES, 1);
     vtables[0] = (struct snapshot_vtable){.address = 0x4ff000, .name = type_name, .module = 1};
 
+    sample_write_references(w, thread_name);
+
     snapshot_writer_section(w, SNAPSHOT_NAMES);
     sample_string(w, SNAPSHOT_NAMES, "");
     u32 name = sample_string(w, SNAPSHOT_NAMES, "make_session");
@@ -153,7 +198,22 @@ static inline u64 sample_walk(const struct snapshot *s)
         sum += t ? t->tid : 0;
         if (s->block_vtable && s->block_vtable[i])
             sum += s->vtables[s->block_vtable[i] - 1].address;
+        for (u32 e = s->edge_row ? s->edge_row[i] : 0; s->edge_row && e < s->edge_row[i + 1]; e++) {
+            assert_true(snapshot_edge_offset(s, b, e) + 8 <= bytes);
+            block_id target = {s->edge_target[e]};
+            u32 into = snapshot_edge_into(s, e);
+            assert_true(into == 0 || into < snapshot_block_bytes(s, target));
+        }
     }
+    for (u32 i = 0; i < s->root_edge_count; i++) {
+        const struct snapshot_root *root = &s->roots[s->root_edges[i].root - 1];
+        u64 address = snapshot_root_edge_address(s, &s->root_edges[i]);
+        assert_true(address >= root->lo && address + 8 <= root->hi);
+        sum += snapshot_block_addr(s, (block_id){s->root_edges[i].target});
+        sum += strlen(s->strings + root->name) + strlen(snapshot_root_word(root->kind));
+    }
+    for (u32 i = 0; i < s->tail_count; i++)
+        sum += snapshot_block_bytes(s, (block_id){s->tails[i].block}) - s->tails[i].used;
     return sum;
 }
 

@@ -146,6 +146,50 @@ static void refuses_damaged_blocks(void **state)
     REFUSED("size of block 7 is not in", RECORDS(struct snapshot_big_size, BIG_SIZES)->block = 8);
 }
 
+static void refuses_damaged_references(void **state)
+{
+    (void)state;
+    REFUSED("says that there are no", RECORDS(struct snapshot_meta, META)->flags = 0);
+    REFUSED("says that there are ref", ENTRY(EDGE_ROW)->code = 1000);
+    REFUSED("root 1 is of the unknown kind 0", RECORDS(struct snapshot_root, ROOTS)->kind = 0);
+    REFUSED("unknown kind 8", RECORDS(struct snapshot_root, ROOTS)->kind = SNAPSHOT_ROOT_LIMIT);
+    REFUSED("root 1 ends before", RECORDS(struct snapshot_root, ROOTS)->lo = 1000);
+    REFUSED("root 2 names module 2", RECORDS(struct snapshot_root, ROOTS)[1].module = 2);
+    REFUSED("name of root 1 lies", RECORDS(struct snapshot_root, ROOTS)->name = 1u << 20);
+
+    REFUSED("40 records for 40 blocks", ENTRY(EDGE_ROW)->count--);
+    REFUSED("4 records for 5 edges", ENTRY(EDGE_AT)->count--);
+    REFUSED("does not span", RECORDS(u32, EDGE_ROW)[0] = 1);
+    REFUSED("does not span", RECORDS(u32, EDGE_ROW)[SAMPLE_BLOCKS]--);
+    REFUSED("row of block 20 is", RECORDS(u32, EDGE_ROW)[20] = 3);
+    REFUSED("row of block 20 is", RECORDS(u32, EDGE_ROW)[20] = 99);
+    REFUSED("edge 2 leads to block 0", RECORDS(u32, EDGE_TARGET)[2] = 0);
+    REFUSED("edge 2 leads to block 41", RECORDS(u32, EDGE_TARGET)[2] = SAMPLE_BLOCKS + 1);
+    REFUSED("edges of block 3 are out", RECORDS(u16, EDGE_AT)[0] = 1);
+    REFUSED("edge of block 3 lies", RECORDS(u16, EDGE_AT)[1] = 2);
+    REFUSED("edge of block 40 lies",
+            RECORDS(struct snapshot_edge_far, EDGE_FAR)[1].high = 0x2000 << 4);
+    REFUSED("record 2 belongs to no", RECORDS(struct snapshot_edge_far, EDGE_FAR)[1].edge = 5);
+    REFUSED("record 2 belongs to no", RECORDS(struct snapshot_edge_far, EDGE_FAR)[1].edge = 2);
+    REFUSED("INTO: record 2 is out", RECORDS(struct snapshot_edge_into, EDGE_INTO)[1].edge = 0);
+    REFUSED("INTO: record 3 is out", RECORDS(struct snapshot_edge_into, EDGE_INTO)[2].edge = 5);
+    REFUSED("edge 1 does not lead", RECORDS(struct snapshot_edge_into, EDGE_INTO)[1].into = 0);
+    REFUSED("edge 1 does not lead", RECORDS(struct snapshot_edge_into, EDGE_INTO)[1].into = 20);
+
+    REFUSED("edge 0 is of root 0", RECORDS(struct snapshot_root_edge, ROOT_EDGES)[0].root = 0);
+    REFUSED("edge 2 is of root 3", RECORDS(struct snapshot_root_edge, ROOT_EDGES)[2].root = 3);
+    REFUSED("ROOT_EDGES: edge 2 is out",
+            RECORDS(struct snapshot_root_edge, ROOT_EDGES)[2].root = 1);
+    REFUSED("ROOT_EDGES: edge 2 is out", RECORDS(struct snapshot_root_edge, ROOT_EDGES)[2].at = 0);
+    REFUSED("edge 0 lies outside", RECORDS(struct snapshot_root_edge, ROOT_EDGES)[0].at = 17);
+    REFUSED("edge 2 lies outside", RECORDS(struct snapshot_root_edge, ROOT_EDGES)[2].at = 511);
+    REFUSED("edge 1 leads to block 41",
+            RECORDS(struct snapshot_root_edge, ROOT_EDGES)[1].target = SAMPLE_BLOCKS + 1);
+    REFUSED("edge 1 leads beyond", RECORDS(struct snapshot_root_edge, ROOT_EDGES)[1].into = 20);
+    REFUSED("TAILS: record 1 is out", RECORDS(struct snapshot_tail, TAILS)->block = 0);
+    REFUSED("block 1 is not that long", RECORDS(struct snapshot_tail, TAILS)->block = 1);
+}
+
 static void skips_what_it_does_not_know(void **state)
 {
     (void)state;
@@ -160,6 +204,21 @@ static void skips_what_it_does_not_know(void **state)
     assert_null(s.frame_names);
     assert_int_equal(s.block_count, SAMPLE_BLOCKS);
     sample_walk(&s);
+    free(file);
+}
+
+static void opens_without_references(void **state)
+{
+    (void)state;
+    u8 *file = copy_of(good.bytes, good.size);
+    struct snapshot s;
+    struct err e = {0};
+    ((struct snapshot_meta *)records_of(file, SNAPSHOT_META))->flags = 0;
+    entry_of(file, SNAPSHOT_EDGE_ROW)->code = 4000;
+    if (!snapshot_open_memory(&s, file, good.size, NULL, &e))
+        fail_msg("%s", e.text);
+    assert_null(s.edge_row);
+    assert_int_equal(s.edge_count + s.root_count + s.root_edge_count, 0);
     free(file);
 }
 
@@ -195,7 +254,8 @@ static void damage(u8 *file, u64 size)
     static const u64 telling[] = {
         0,         1, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_MAX, UINT64_MAX - 63,
         1ULL << 63};
-    u64 frame = sizeof(struct snapshot_header) + 17 * sizeof(struct snapshot_entry);
+    u64 frame = sizeof(struct snapshot_header) +
+                (SNAPSHOT_SECTION_LIMIT - 1) * sizeof(struct snapshot_entry);
     for (u64 n = 1 + random_u64() % 3; n > 0; n--) {
         /* Half of the damage goes where it hurts most: the header and the table. */
         u64 at = random_u64() % (random_u64() % 2 ? (frame < size ? frame : size) : size);
@@ -256,7 +316,9 @@ int main(void)
         cmocka_unit_test(refuses_a_damaged_frame),
         cmocka_unit_test(refuses_damaged_records),
         cmocka_unit_test(refuses_damaged_blocks),
+        cmocka_unit_test(refuses_damaged_references),
         cmocka_unit_test(skips_what_it_does_not_know),
+        cmocka_unit_test(opens_without_references),
         cmocka_unit_test(opens_with_the_least_that_is_required),
         cmocka_unit_test(random_damage_is_refused_or_harmless),
     };

@@ -198,6 +198,8 @@ static inline void world_open(const struct world *w, struct snapshot *s)
         v[i] = (struct snapshot_vtable){0x410000 + 16 * i, w->vtables[i].to_top,
                                         world_text(text, &text_bytes_used, w->vtables[i].name), 1};
     world_blocks(w, &out);
+    if (w->flags & SNAPSHOT_FLAG_GRAPH) /* a graph without edges */
+        snapshot_writer_whole(&out, SNAPSHOT_EDGE_ROW, (u64)w->block_count + 1);
     memcpy(snapshot_writer_whole(&out, SNAPSHOT_STRINGS, text_bytes_used), text, text_bytes_used);
     memcpy(snapshot_writer_whole(&out, SNAPSHOT_NAMES, name_bytes), names, name_bytes);
     if (!snapshot_writer_finish(&out, s, &e))
