@@ -69,7 +69,7 @@ def test_program_with_the_header():
     flags = run("pkg-config", "--cflags", "--libs", "moonheap", PKG_CONFIG_PATH=pc).split()
     check([os.path.realpath(f[2:]) for f in flags] == [f"{prefix}/include"], "the prefix", flags)
     with open(os.path.join(folder, "checkpoint.lua"), "w") as f:
-        f.write("assert(heap.stats().live_blocks > 0)\n")
+        f.write("assert(run.cause == 'checkpoint')\n")
     for compiler, *options in (["cc"], ["cc", "-O2"], ["c++", "-xc++"], ["cc", "-static"],
                                ["cc", "-no-pie", "-fno-pie"], ["cc", "-no-pie", "-fno-pie", "-O2"]):
         run(compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", *options, "p.c", "-o", "p", *flags)
