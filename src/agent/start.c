@@ -61,7 +61,9 @@ __attribute__((constructor)) static void start(void)
     agent_prepare();
     pthread_atfork(NULL, NULL, in_forked_child);
     track_unseen_end();
-    if (!trigger_start(agent.options.signal, agent_wake, &e))
+    if (trigger_start(agent.options.signal, agent_wake, &e))
+        sign_post(&agent.options, agent.script);
+    else
         agent_output_complain(e.text);
     if (agent.options.every_ns && !agent_ensure())
         agent_output_complain("the thread for MOONHEAP_EVERY could not be started");

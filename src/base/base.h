@@ -17,6 +17,7 @@
 #include "options.h"
 #include "process.h"
 #include "request.h"
+#include "sign.h"
 #include "sys.h"
 #include "text.h"
 

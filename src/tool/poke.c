@@ -22,8 +22,6 @@
 #include "tool.h"
 
 const char tool_poke_details[] =
-    "  --signal S     the signal that the process was started with; needed only when the program\n"
-    "                 has written over its environment\n"
     "  --timeout T    how long to wait for the whole answer, e.g. 5s or 2m (twice the limit that\n"
     "                 the process sets on a run, so a minute unless it was started otherwise)\n"
     "\n"
@@ -35,7 +33,6 @@ enum { CALM_MS = 1000, TICK_MS = 250 };
 
 struct poke {
     struct tool_process process;
-    int signal;
     int pidfd, listener, connection;
     u64 began_ns, deadline_ns;
     bool progress_shown;
@@ -90,7 +87,7 @@ static bool wait_or_say(struct poke *p, int fd, const char *what, struct err *e)
                        "the program may be busy in a call that holds signals back", p->process.pid,
                        what,
                        (unsigned long long)((p->deadline_ns - p->began_ns) / 1000000000),
-                       p->process.blocked >> (p->signal - 1) & 1
+                       p->process.blocked >> (p->process.sign.signal - 1) & 1
                            ? " (its main thread blocks the signal)" : "");
     }
 }
@@ -108,24 +105,20 @@ static bool same_network(int pid)
 }
 
 /* Everything that must be so before a signal may be sent. */
-static bool check_prepared(struct poke *p, int signal_given, struct err *e)
+static bool check_prepared(const struct tool_process *process, struct err *e)
 {
-    const struct tool_process *process = &p->process;
     char buffer[16];
-    p->signal = signal_given ? signal_given : process->options.signal;
-    const char *name = options_signal_name(p->signal, buffer, sizeof buffer);
+    const char *name = options_signal_name(process->sign.signal, buffer, sizeof buffer);
 
     if (!process->has_library)
         return err_set(e, STATUS_UNSUPPORTED,
                        "process %d (%.60s) has no Moonheap inside, so it was not signalled; start "
                        "it with 'moonheap run'", process->pid, process->command);
-    if (!(process->caught >> (p->signal - 1) & 1))
+    if (!(process->caught >> (process->sign.signal - 1) & 1))
         return err_set(e, STATUS_UNSUPPORTED,
                        "process %d has no handler for SIG%s, which would end it, so it was not "
-                       "signalled%s", process->pid, name,
-                       process->environment_lost && !signal_given
-                           ? "; its settings cannot be read: give the signal that it was started "
-                             "with (--signal)" : "");
+                       "signalled; was Moonheap's start refused there (see its stderr)?",
+                       process->pid, name);
     if (process->stopped)
         return err_set(e, STATUS_UNSUPPORTED,
                        "process %d is stopped and cannot answer; continue it with 'kill -CONT %d' "
@@ -165,9 +158,9 @@ static bool send_signal(struct poke *p, struct err *e)
     /* Straight to the agent's thread, so that none of the program's is interrupted. The process is
      * alive, so its pid is still its own and the thread is looked up inside it. */
     if (process->agent_tid && !poll(&alive, 1, 0))
-        result = syscall(SYS_tgkill, process->pid, process->agent_tid, p->signal);
+        result = syscall(SYS_tgkill, process->pid, process->agent_tid, process->sign.signal);
     if (result)
-        result = pidfd_send_signal(p->pidfd, p->signal, NULL, 0);
+        result = pidfd_send_signal(p->pidfd, process->sign.signal, NULL, 0);
     if (!result)
         return true;
     if (errno == EPERM)
@@ -248,7 +241,7 @@ static bool converse(struct poke *p, bool *script_ok, struct err *e)
     return false;
 }
 
-static int poke_one(int pid, int signal_given, u64 timeout_ns)
+static int poke_one(int pid, u64 timeout_ns)
 {
     struct poke p = {.listener = -1, .connection = -1, .began_ns = sys_monotonic_ns()};
     struct err e = {0};
@@ -256,10 +249,10 @@ static int poke_one(int pid, int signal_given, u64 timeout_ns)
     p.pidfd = pidfd_open(pid, 0);
     bool ok = tool_process_read(&p.process, pid, &e);
     if (ok) {
-        u64 patience = timeout_ns ? timeout_ns : 2 * p.process.options.script_timeout_ns;
+        u64 patience = timeout_ns ? timeout_ns : 2 * p.process.sign.script_timeout_ns;
         p.deadline_ns = p.began_ns + patience;
         ok = p.pidfd >= 0 || err_set(&e, STATUS_NOT_FOUND, "process %d ended just now", pid);
-        ok = ok && check_prepared(&p, signal_given, &e) && start_listening(&p, &e);
+        ok = ok && check_prepared(&p.process, &e) && start_listening(&p, &e);
         ok = signalled = ok && send_signal(&p, &e);
         ok = ok && accept_process(&p, &e) && converse(&p, &script_ok, &e);
         tool_process_free(&p.process);
@@ -280,11 +273,9 @@ static int poke_one(int pid, int signal_given, u64 timeout_ns)
 int tool_poke_main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"signal", required_argument, NULL, 's'},
         {"timeout", required_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
-    int signal_given = 0;
     u64 timeout_ns = 0, pid;
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, "+:", options, NULL)) >= 0;) {
@@ -292,9 +283,7 @@ int tool_poke_main(int argc, char **argv)
             return tool_usage("poke", "%s needs a value", argv[optind - 1]);
         if (option == '?')
             return tool_usage("poke", "there is no option '%s'", argv[optind - 1]);
-        if (option == 's' && !(signal_given = options_signal_number(optarg)))
-            return tool_usage("poke", "there is no signal '%s'", optarg);
-        if (option == 't' && (!text_parse_span(optarg, &timeout_ns) || !timeout_ns))
+        if (!text_parse_span(optarg, &timeout_ns) || !timeout_ns)
             return tool_usage("poke", "--timeout takes a time, e.g. 5s; not '%s'", optarg);
     }
     if (optind == argc)
@@ -306,7 +295,7 @@ int tool_poke_main(int argc, char **argv)
     int worst = TOOL_OK;
     for (int i = optind; i < argc; i++) {
         text_parse_u64(argv[i], &pid);
-        int status = poke_one((int)pid, signal_given, timeout_ns);
+        int status = poke_one((int)pid, timeout_ns);
         worst = status > worst ? status : worst;
     }
     return worst;

@@ -5,7 +5,7 @@
  * Context: tool.
  * Invariant: only /proc is read; the process is not stopped, signalled or traced by looking.
  * Why not ptrace or process_vm_readv: Yama forbids them between siblings on many systems, while
- * maps, environ and status may be read by whoever may signal the process.
+ * maps and status may be read by whoever may signal the process. Settings: see base/sign.h.
  * Source: proc(5).
  */
 #include <ctype.h>
@@ -118,30 +118,6 @@ static int find_agent(int pid)
     return tid;
 }
 
-/* Some programs write their title over the environment; what is left is no list of settings. */
-static bool read_settings(struct tool_process *p, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t at = 0; at < bytes; at += strlen(p->environment + at) + 1)
-        count++;
-    char **list = calloc(count + 1, sizeof *list);
-    if (!list)
-        return false;
-    count = 0;
-    p->environment_lost = true;
-    for (size_t at = 0; at < bytes; at += strlen(p->environment + at) + 1) {
-        char *entry = p->environment + at;
-        if (!strchr(entry, '='))
-            continue;
-        list[count++] = entry;
-        if (!strncmp(entry, "LD_PRELOAD=", 11))
-            p->environment_lost = false;
-    }
-    options_read(&p->options, list, NULL);
-    free(list);
-    return true;
-}
-
 bool tool_process_read(struct tool_process *p, int pid, struct err *e)
 {
     *p = (struct tool_process){.pid = pid};
@@ -165,36 +141,34 @@ bool tool_process_read(struct tool_process *p, int pid, struct err *e)
         return err_set(e, STATUS_NOT_FOUND, "process %d has ended (nobody has collected it yet)",
                        pid);
 
-    size_t environment_bytes = 0, command_bytes = 0;
     char *maps = read_proc(pid, "maps", NULL);
-    p->environment = maps ? read_proc(pid, "environ", &environment_bytes) : NULL;
-    if (!maps || !p->environment) {
-        int failure = errno;
-        free(maps);
-        if (failure == ENOENT || failure == ESRCH)
-            return err_set(e, STATUS_NOT_FOUND, "process %d ended just now", pid);
+    if (!maps && (errno == ENOENT || errno == ESRCH))
+        return err_set(e, STATUS_NOT_FOUND, "process %d ended just now", pid);
+    if (!maps)
         return err_set(e, STATUS_DENIED,
                        "process %d may not be looked at (%s); run this as its user or as root", pid,
-                       strerror(failure));
+                       strerror(errno));
+    if (sign_read(maps, &p->sign)) {
+        p->has_library = true;
+    } else {
+        struct options defaults;
+        options_read(&defaults, (char *[]){NULL}, NULL);
+        p->sign = (struct sign){defaults.signal, defaults.track, defaults.script_timeout_ns, "?"};
+        p->has_library = maps_have_library(maps);
     }
-    p->has_library = maps_have_library(maps);
     free(maps);
+    size_t command_bytes = 0;
     p->command = read_proc(pid, "cmdline", &command_bytes);
     for (size_t i = 0; p->command && i + 1 < command_bytes; i++)
         if (iscntrl((unsigned char)p->command[i])) /* the ends of arguments, and what they hold */
             p->command[i] = ' ';
     if (p->has_library)
         p->agent_tid = find_agent(pid);
-    if (!p->command || !read_settings(p, environment_bytes)) {
-        tool_process_free(p);
-        return err_set(e, STATUS_NO_MEMORY, "out of memory while looking at process %d", pid);
-    }
-    return true;
+    return p->command || err_set(e, STATUS_NOT_FOUND, "process %d ended just now", pid);
 }
 
 void tool_process_free(struct tool_process *p)
 {
-    free(p->environment);
     free(p->command);
     *p = (struct tool_process){0};
 }

@@ -14,21 +14,18 @@
 
 const char tool_ps_details[] =
     "One line a process: its pid, what is recorded (full, off or sample:BYTES, as it was started),\n"
-    "the signal, the script, the command. '?' stands for settings that cannot be known because the\n"
-    "program has written over its environment. Processes of other users are seen by root only.\n";
+    "the signal, the script, the command. Processes of other users are seen by root only.\n";
 
 static void print_row(const struct tool_process *p)
 {
     char signal[16], track[40] = "full";
-    const struct option_track *how = &p->options.track;
+    const struct option_track *how = &p->sign.track;
     if (how->mode == TRACK_OFF)
         text_format(track, sizeof track, "off");
     else if (how->mode == TRACK_SAMPLE)
         text_format(track, sizeof track, "sample:%llu", (unsigned long long)how->sample_bytes);
-    bool lost = p->environment_lost;
-    printf("%7d %-13s %-8s %-32s %s\n", p->pid, lost ? "?" : track,
-           lost ? "?" : options_signal_name(p->options.signal, signal, sizeof signal),
-           lost ? "?" : p->options.script, p->command);
+    printf("%7d %-13s %-8s %-32s %s\n", p->pid, track,
+           options_signal_name(p->sign.signal, signal, sizeof signal), p->sign.script, p->command);
 }
 
 static int by_number(const struct dirent **a, const struct dirent **b)

@@ -59,11 +59,9 @@ struct tool_process {
     int pid, inner_pid;    /* as we, and as it itself numbers it (pid namespaces) */
     bool stopped;          /* by a signal or a debugger */
     bool has_library;      /* libmoonheap.so is mapped */
-    bool environment_lost; /* the program wrote over its environment: settings are the defaults */
     u64 caught, blocked;   /* signals with a handler; blocked in the main thread. Bit n-1: signal n */
     int agent_tid;         /* Moonheap's own thread; 0 = none yet */
-    struct options options; /* its settings; texts point into `environment` */
-    char *environment;
+    struct sign sign;      /* its settings */
     char *command;         /* command line, arguments separated by spaces */
 };
 

@@ -52,7 +52,7 @@ def test_usage_errors():
     refused("'me' is no process id", "poke", "me")
     refused("'0' is no process id", "poke", "0")
     refused("'-1' is no process id", "poke", "--", "-1")
-    refused("there is no signal 'FROB'", "poke", "--signal", "FROB", "1")
+    refused("there is no option '--frob'", "poke", "--frob", "1")
     refused("--timeout takes a time", "poke", "--timeout", "never", "1")
     refused("which snapshot", "script", "one.snap")
 

@@ -25,6 +25,10 @@ def answer(*_):
     s.close()
 f = open(sys.argv[1], "rb")
 m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+if SIGN:
+    fd = os.memfd_create(SIGN); os.ftruncate(fd, 4096)
+    sign = mmap.mmap(fd, 4096, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    os.close(fd)
 HELLO = f"moonheap 1 {os.getpid()} {os.getpid()}\n".encode()
 '''
 PROPER = '''
@@ -47,19 +51,17 @@ def address():
 
 
 class StandIn:
-    def __init__(self, behaviour=PROPER, caught=signal.SIGUSR1, mapped=True, arguments=(), extra="",
-                 **variables):
+    def __init__(self, behaviour=PROPER, caught=signal.SIGUSR1, mapped=True, arguments=(), sign=""):
         self.folder = tempfile.TemporaryDirectory(prefix="moonheap-test-")
         library = os.path.join(self.folder.name, "libmoonheap.so" if mapped else "other.so")
         with open(library, "w") as f:
             f.write("x" * 4096)
-        code = f"ADDRESS = {address()!r}\n" + STAND_IN + behaviour
+        code = f"ADDRESS = {address()!r}\nSIGN = {sign!r}\n" + STAND_IN + behaviour
         if caught:
             code += f"signal.signal({int(caught)}, answer)\n"
-        code += extra + "print('ready', flush=True)\nwhile True: time.sleep(1)\n"
-        env = harness.environment(moonheap=False) | {"LD_PRELOAD": ""} | variables
-        self.process = subprocess.Popen([sys.executable, "-c", code, library, *arguments], env=env,
-                                        stdout=subprocess.PIPE, preexec_fn=harness.die_with_parent)
+        code += "print('ready', flush=True)\nwhile True: time.sleep(1)\n"
+        self.process = subprocess.Popen([sys.executable, "-c", code, library, *arguments],
+                                        env=harness.environment(moonheap=False), stdout=subprocess.PIPE, preexec_fn=harness.die_with_parent)
         self.pid = self.process.pid
 
     def __enter__(self):
@@ -118,28 +120,19 @@ def test_unprepared_process_is_left_alone():
 
 
 def test_signal_is_that_of_the_process():
-    with StandIn(caught=signal.SIGUSR2, MOONHEAP_SIGNAL="USR2") as p:
+    with StandIn(caught=signal.SIGUSR2, sign="moonheap:12:0:0:30000000000:/x.lua") as p:
         p.poke(0, "")
-        p.poke(2, "has no handler for SIGUSR1", "--signal", "USR1")
-        p.lives()
-    with StandIn(caught=signal.SIGUSR1, MOONHEAP_SIGNAL="USR2") as p:
+    with StandIn(caught=signal.SIGUSR1, sign="moonheap:12:0:0:30000000000:/x.lua") as p:
         p.poke(2, "has no handler for SIGUSR2")
         p.lives()
-
-
-WIPE_ENVIRONMENT = r'''
-import ctypes
-stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
-lo, hi = int(stat[47]), int(stat[48])  # env_start, env_end
-ctypes.memset(lo, 0, hi - lo)
-'''
-
-
-def test_program_that_wrote_over_its_environment():
-    with StandIn(caught=signal.SIGUSR2, MOONHEAP_SIGNAL="USR2", extra=WIPE_ENVIRONMENT) as p:
-        p.poke(2, "give the signal that it was started with (--signal)")
+    with StandIn(caught=signal.SIGUSR2) as p:
+        p.poke(2, "has no handler for SIGUSR1")
         p.lives()
-        p.poke(0, "", "--signal", "USR2")
+
+
+def test_patience_is_that_of_the_process():
+    with StandIn("def answer(*_): pass\n", sign="moonheap:10:0:0:500000000:/x.lua") as p:
+        p.poke(1, "within 1 s")
 
 
 def test_processes_that_are_not_there():
@@ -155,10 +148,9 @@ def test_processes_that_are_not_there():
 
 
 def test_thread_is_no_process():
-    extra = ("import threading\n"
-             "t = threading.Thread(target=time.sleep, args=(60,), daemon=True); t.start()\n"
-             "open(sys.argv[1] + '.tid', 'w').write(str(t.native_id))\n")
-    with StandIn(extra=extra) as p:
+    with StandIn("import threading\n"
+                 "t = threading.Thread(target=time.sleep, args=(60,), daemon=True); t.start()\n"
+                 "open(sys.argv[1] + '.tid', 'w').write(str(t.native_id))\n" + PROPER) as p:
         tid = open(os.path.join(p.folder.name, "libmoonheap.so.tid")).read()
         done = tool("poke", tid)
         check(done.returncode == 2 and f"thread of process {p.pid}" in done.stderr, "tid", done)

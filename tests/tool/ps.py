@@ -37,6 +37,25 @@ def test_shows_settings():
         check(found[q.pid][0] == "sample:4096", "sampled", found)
 
 
+WIPE = r"""
+import ctypes, time
+stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
+lo, hi = int(stat[47]), int(stat[48])  # env_start, env_end
+ctypes.memset(lo, 0, hi - lo)
+print(input(), flush=True)
+input()
+"""
+
+
+def test_program_that_writes_over_its_environment():
+    with Program(["/usr/bin/python3", "-c", WIPE], track="off", signal="USR2") as p:
+        loaded(p)
+        environ = open(f"/proc/{p.pid}/environ").read()
+        check("MOONHEAP" not in environ, "it is gone", environ)
+        check(rows()[p.pid][:3] == ["off", "USR2", p.script_path], "its settings are seen", rows())
+        check(tool("poke", p.pid).returncode == 0, "and its signal is known")
+
+
 def test_order_is_by_pid():
     with Program(["/bin/cat"]) as p, Program(["/bin/cat"]) as q, Program(["/bin/cat"]) as r:
         loaded(p, q, r)
