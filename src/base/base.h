@@ -15,6 +15,7 @@
 #include "log.h"
 #include "maps.h"
 #include "options.h"
+#include "own.h"
 #include "process.h"
 #include "request.h"
 #include "sign.h"

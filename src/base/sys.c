@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "own.h"
 #include "sys.h"
 
 enum { NS_PER_SECOND = 1000000000 };
@@ -75,7 +76,10 @@ static void *map(size_t bytes, int protection, int flags)
 {
     long at = sys_call6(SYS_mmap, 0, (long)bytes, protection, MAP_ANONYMOUS | MAP_NORESERVE | flags,
                         -1, 0);
-    return sys_failed(at) ? NULL : (void *)at;
+    if (sys_failed(at))
+        return NULL;
+    own_add((u64)at, bytes);
+    return (void *)at;
 }
 
 void *sys_map(size_t bytes)
@@ -105,6 +109,7 @@ void sys_discard(void *at, size_t bytes)
 
 void sys_unmap(void *at, size_t bytes)
 {
+    own_remove((u64)at, bytes); /* first: the address may soon be another's */
     sys_call(SYS_munmap, at, bytes, 0);
 }
 
