@@ -221,9 +221,11 @@ static COLD void *realloc_unentered(void *old, size_t size)
 }
 
 static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
-                                      struct walk_origin origin)
+                                      const struct walk_origin *origin)
 {
     struct index_record r;
+    POKE(&t->moving, old != NULL);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     bool had = old && record_death(t, old, &r);
     void *p;
     if (old && UNLIKELY(!had)) {
@@ -237,10 +239,13 @@ static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
         p = next.realloc(old, size);
         if (UNLIKELY(!p && had && size != 0)) {
             record_undo_death(t, old, r);
+            POKE(&t->moving, false);
             return NULL;
         }
     }
     record_birth(t, p, size, origin);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    POKE(&t->moving, false);
     return p;
 }
 

@@ -38,7 +38,7 @@ static ALWAYS_INLINE void record_count(struct thread *t, i64 blocks, i64 bytes)
 
 /* A block that the allocator has just handed out; `p` NULL (it refused) records nothing. */
 static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size,
-                                       struct walk_origin origin)
+                                       const struct walk_origin *origin)
 {
     if (UNLIKELY(!p))
         return;

@@ -103,6 +103,7 @@ static COLD struct thread *birth(bool numbered)
         t = make(tid);
     if (t) {
         t->pending = false;
+        t->moving = false;
         t->last_count = 0;
         memset(t->stacks, 0, sizeof t->stacks);
         t->random = (u64)t->tid * 0x9e3779b97f4a7c15ul ^ sys_monotonic_ns();
@@ -337,6 +338,14 @@ u32 track_threads(struct track_thread *out, u32 max)
             read_name(who->tid, who->name);
         memcpy(out[i].name, who->name, sizeof who->name);
     }
+    return n;
+}
+
+u32 track_moving(int pid)
+{
+    u32 n = 0;
+    for (const struct thread *t = ACQUIRE(&threads); t; t = t->next)
+        n += PEEK(&t->moving) && sys_thread_alive(pid, t->tid); /* it may have died by a fork */
     return n;
 }
 

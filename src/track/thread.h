@@ -40,6 +40,7 @@ struct walk_step {
 struct thread {
     u8 mode;       /* enum thread_mode */
     bool pending;  /* a signal came while INSIDE: call `act` on leaving */
+    bool moving;   /* in realloc: the old block is erased, the new one not yet recorded */
     u8 until_tick; /* allocations until the clock is looked at again */
     u8 tick_period;
     u64 last_tick_ns;

@@ -118,6 +118,11 @@ struct track_thread {
 /* agent: threads that have allocated, in order of number; fills at most max, returns how many. */
 u32 track_threads(struct track_thread *out, u32 max);
 
+/* How many threads of process `pid`, ours, are in a realloc, so that a block of the program's is on
+ * no list just now. Means something only while the threads are stopped; another process that
+ * shares our memory may ask. */
+u32 track_moving(int pid);
+
 struct track_counters {
     u64 live_blocks, live_bytes; /* estimates when sampling */
     u64 peak_blocks, peak_bytes; /* exact to within 64 KiB or 1024 blocks a thread */

@@ -77,15 +77,15 @@ static COLD void grow(struct table *old)
         return;
     struct table *fresh = ACQUIRE(&table) == old ? new_table((old->mask + 1) * 2) : NULL;
     if (fresh) {
-        for (u64 i = 0; i <= old->mask; i++) {
-            u32 value = ACQUIRE(&old->slots[i]);
-            if (!value)
-                continue;
-            const struct node *n = &nodes[value & TRIE_NODE_MAX];
+        /* By number, not by slot: parents of neighbours are neighbours, and so are their places. A
+         * node that is being written just now may land where it is never looked for. */
+        u32 count = PEEK(&node_count);
+        for (u32 number = 1; number <= count; number++) {
+            const struct node *n = &nodes[number];
             u64 h = hash(n->parent, (u64)n->frame_hi << 32 | n->frame_lo), at = 0;
             while (*slot_at(fresh, n->parent, h, at))
                 at++;
-            *slot_at(fresh, n->parent, h, at) = value;
+            *slot_at(fresh, n->parent, h, at) = slot_value(h, number);
         }
         RELEASE(&table, fresh);
     }

@@ -89,16 +89,16 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
 }
 
 /* The slow way: every register, every kind of frame. */
-static COLD u32 capture_full(struct thread *t, struct walk_origin origin)
+static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
 {
     struct unwind_frame f = {0};
     u32 n = 0;
     enum unwind_result result = UNWIND_STEPPED;
     UNWIND_HERE(&f);
     f.exact = true;
-    while (f.registers[CFI_RSP] < origin.cfa && result == UNWIND_STEPPED)
+    while (f.registers[CFI_RSP] < (u64)(origin + 1) && result == UNWIND_STEPPED)
         result = unwind_step(t, &f);
-    bool reached = f.registers[CFI_RSP] == origin.cfa && f.registers[CFI_RA] == origin.pc;
+    bool reached = f.registers[CFI_RSP] == (u64)(origin + 1) && f.registers[CFI_RA] == origin->pc;
     if (!reached)
         result = UNWIND_LOST;
     while (reached && n < walk_limit) {
@@ -109,7 +109,7 @@ static COLD u32 capture_full(struct thread *t, struct walk_origin origin)
             break;
     }
     if (!reached)
-        t->pcs[n++] = trie_frame(origin.pc, 0);
+        t->pcs[n++] = trie_frame(origin->pc, 0);
     if (result == UNWIND_LOST)
         t->cut_stacks++;
     u32 node = 0;
@@ -119,14 +119,14 @@ static COLD u32 capture_full(struct thread *t, struct walk_origin origin)
     return node;
 }
 
-u32 walk_capture(struct thread *t, struct walk_origin origin)
+u32 walk_capture(struct thread *t, const struct walk_origin *origin)
 {
-    struct walk_step s = {.pc = origin.pc, .slot = origin.cfa - 8, .rbp = origin.rbp};
+    struct walk_step s = {.pc = origin->pc, .slot = (u64)&origin->pc, .rbp = origin->rbp};
     if (UNLIKELY(s.slot < t->stacks[0].lo || s.slot >= t->stacks[0].hi) &&
         !unwind_on_stack(t, s.slot)) {
         t->last_count = 0;
         t->cut_stacks++;
-        return trie_intern(0, trie_frame(origin.pc, 0) | TRIE_CUT);
+        return trie_intern(0, trie_frame(origin->pc, 0) | TRIE_CUT);
     }
     u64 hi = t->stacks[0].hi - 8;
     u32 generation = ACQUIRE(&rules_generation);

@@ -17,8 +17,8 @@
 
 enum { DEEP = 2048, SHOWN = 3 };
 
-u32 __real_walk_capture(struct thread *t, struct walk_origin origin);
-u32 __wrap_walk_capture(struct thread *t, struct walk_origin origin);
+u32 __real_walk_capture(struct thread *t, const struct walk_origin *origin);
+u32 __wrap_walk_capture(struct thread *t, const struct walk_origin *origin);
 
 static u64 stacks, differences;
 static int (*reference)(void **, int);
@@ -51,7 +51,7 @@ static void show(const u64 *ours, u32 n, void **theirs, u32 m)
     }
 }
 
-u32 __wrap_walk_capture(struct thread *t, struct walk_origin origin)
+u32 __wrap_walk_capture(struct thread *t, const struct walk_origin *origin)
 {
     u32 node = __real_walk_capture(t, origin);
     if (inside)
@@ -62,7 +62,7 @@ u32 __wrap_walk_capture(struct thread *t, struct walk_origin origin)
     void *theirs[DEEP];
     u64 ours[STACK_LIMIT_MAX];
     u32 all = reference ? (u32)reference(theirs, DEEP) : 0, first = 0, n = 0;
-    while (first < all && (u64)theirs[first] != origin.pc)
+    while (first < all && (u64)theirs[first] != origin->pc)
         first++;
     u32 m = all - first < walk_limit ? all - first : walk_limit;
     for (u32 at = node; at; at = track_node(at).parent)
