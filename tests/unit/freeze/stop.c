@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads of this process are stopped and let go, again and again: what they hold is seen, and they
+ * notice nothing.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fake_track.h"
+#include "freeze/stop.h"
+
+static struct stop *stop_now(void)
+{
+    struct stop *s = stop_begin(getpid());
+    assert_non_null(s);
+    if (s->phase == STOP_REFUSED) {
+        int error = s->error;
+        stop_free(s);
+        if (error == -EPERM) {
+            print_message("ptrace is not permitted here\n");
+            skip();
+        }
+        fail_msg("stop refused: %d", error);
+    }
+    return s;
+}
+
+static const struct stop_thread *thread_of(const struct stop *s, int tid)
+{
+    for (u32 i = 0; i < s->count; i++)
+        if (s->threads[i].tid == tid)
+            return &s->threads[i];
+    return NULL;
+}
+
+/* --- registers ----------------------------------------------------------------------------- */
+
+static u32 go_on;
+static int holder_tid;
+
+static void *hold_in_registers(void *unused)
+{
+    (void)unused;
+    RELEASE(&holder_tid, gettid());
+    register u64 general __asm__("r15") = 0x1122334455667788;
+    __asm__ volatile("movq %%r15, %%xmm9\n"
+                     "1: cmpl $0, %[go]\n"
+                     "je 1b\n"
+                     :
+                     : "r"(general), [go] "m"(go_on)
+                     : "xmm9");
+    return NULL;
+}
+
+static void registers_of_all_kinds_are_read(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    go_on = 0;
+    holder_tid = 0;
+    pthread_create(&thread, NULL, hold_in_registers, NULL);
+    while (!ACQUIRE(&holder_tid) || fake.moving)
+        usleep(100);
+    usleep(2000);
+    struct stop *s = stop_now();
+    const struct stop_thread *t = thread_of(s, holder_tid);
+    assert_non_null(t);
+    assert_int_equal(t->state, STOP_STOPPED);
+    assert_int_equal(t->regs.r15, 0x1122334455667788);
+    u32 found = 0;
+    for (u32 i = 0; i < t->vector_bytes / sizeof(u64); i++)
+        found += t->vector[i] == 0x1122334455667788;
+    assert_true(found >= 1);
+    stop_free(s);
+    RELEASE(&go_on, 1);
+    pthread_join(thread, NULL);
+}
+
+/* --- waiting ------------------------------------------------------------------------------- */
+
+static int quiet_epoll, quiet_pipe[2], quiet_semaphore;
+static u32 disturbed[8], entered;
+static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+
+static void note(u32 which, long result)
+{
+    if (result < 0 && errno == EINTR)
+        __atomic_fetch_add(&disturbed[which], 1, __ATOMIC_RELAXED);
+}
+
+static void *wait_in_kernel(void *argument)
+{
+    u32 which = (u32)(uintptr_t)argument;
+    struct epoll_event event;
+    struct sembuf down = {.sem_op = -1};
+    sigset_t set;
+    char byte;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    __atomic_fetch_add(&entered, 1, __ATOMIC_RELEASE);
+    while (!ACQUIRE(&go_on)) {
+        switch (which) {
+        case 0:
+            note(which, epoll_wait(quiet_epoll, &event, 1, -1));
+            break;
+        case 1:
+            note(which, semop(quiet_semaphore, &down, 1));
+            break;
+        case 2:
+            note(which, sigwaitinfo(&set, NULL));
+            break;
+        case 3:
+            note(which, read(quiet_pipe[0], &byte, 1));
+            break;
+        case 4:
+            pthread_mutex_lock(&held);
+            pthread_mutex_unlock(&held);
+            break;
+        case 5:
+            note(which, usleep(300000));
+            break;
+        case 6:
+            note(which, epoll_pwait(quiet_epoll, &event, 1, -1, &set));
+            break;
+        default:
+            for (u32 i = 0; i < 1000; i++)
+                __asm__ volatile("pause");
+        }
+    }
+    return NULL;
+}
+
+static void endless_waits_go_on(void **state)
+{
+    (void)state;
+    enum { KINDS = 8, STOPS = 300 };
+    pthread_t threads[KINDS];
+    quiet_epoll = epoll_create1(0);
+    quiet_semaphore = semget(IPC_PRIVATE, 1, 0600);
+    assert_true(quiet_epoll >= 0 && quiet_semaphore >= 0 && pipe(quiet_pipe) == 0);
+    struct epoll_event event = {.events = EPOLLIN};
+    epoll_ctl(quiet_epoll, EPOLL_CTL_ADD, quiet_pipe[0], &event);
+    go_on = entered = 0;
+    memset(disturbed, 0, sizeof disturbed);
+    pthread_mutex_lock(&held);
+    for (u32 i = 0; i < KINDS; i++)
+        pthread_create(&threads[i], NULL, wait_in_kernel, (void *)(uintptr_t)i);
+    while (ACQUIRE(&entered) < KINDS)
+        usleep(100);
+    usleep(5000);
+    u64 longest = 0;
+    for (u32 i = 0; i < STOPS; i++) {
+        struct stop *s = stop_now();
+        assert_int_equal(s->missed, 0);
+        u32 stopped = 0;
+        for (u32 k = 0; k < s->count; k++)
+            stopped += s->threads[k].state == STOP_STOPPED;
+        assert_int_equal(stopped, KINDS);
+        stop_end(s);
+        u64 took = s->ended_ns - s->began_ns;
+        longest = took > longest ? took : longest;
+        stop_free(s);
+        usleep(200);
+    }
+    print_message("longest of %d stops: %lu us\n", STOPS, (unsigned long)(longest / 1000));
+    RELEASE(&go_on, 1);
+    pthread_mutex_unlock(&held);
+    for (u32 i = 0; i < KINDS; i++) {
+        assert_int_equal(disturbed[i], 0);
+    }
+    write(quiet_pipe[1], "x", 1);
+    semctl(quiet_semaphore, 0, SETVAL, 10);
+    pthread_kill(threads[2], SIGUSR2);
+    /* What comes through the pipe ends the waits of three threads. */
+    for (u32 i = 0; i < KINDS; i++) {
+        write(quiet_pipe[1], "x", 1);
+        pthread_join(threads[i], NULL);
+    }
+    semctl(quiet_semaphore, 0, IPC_RMID);
+    close(quiet_epoll);
+    close(quiet_pipe[0]);
+    close(quiet_pipe[1]);
+}
+
+/* A signal that comes while its thread is held must still end the wait: it is not for ever. */
+static u32 handled;
+
+static void count_signal(int number)
+{
+    (void)number;
+    __atomic_fetch_add(&handled, 1, __ATOMIC_RELAXED);
+}
+
+static void *wait_for_signal(void *unused)
+{
+    (void)unused;
+    struct epoll_event event;
+    RELEASE(&holder_tid, gettid());
+    long result = epoll_wait(quiet_epoll, &event, 1, -1);
+    return (void *)(uintptr_t)(result < 0 && errno == EINTR);
+}
+
+static void a_signal_during_the_stop_ends_the_wait(void **state)
+{
+    (void)state;
+    struct sigaction act = {.sa_handler = count_signal}, before;
+    sigaction(SIGUSR1, &act, &before);
+    for (u32 i = 0; i < 50; i++) {
+        pthread_t thread;
+        holder_tid = 0;
+        handled = 0;
+        quiet_epoll = epoll_create1(0);
+        pthread_create(&thread, NULL, wait_for_signal, NULL);
+        while (!ACQUIRE(&holder_tid))
+            usleep(100);
+        usleep(1000);
+        struct stop *s = stop_now();
+        pthread_kill(thread, SIGUSR1);
+        stop_free(s);
+        void *interrupted;
+        pthread_join(thread, &interrupted);
+        assert_int_equal((uintptr_t)interrupted, 1);
+        assert_int_equal(handled, 1);
+        close(quiet_epoll);
+    }
+    sigaction(SIGUSR1, &before, NULL);
+}
+
+/* --- crowds -------------------------------------------------------------------------------- */
+
+static void *come_and_go(void *unused)
+{
+    (void)unused;
+    pthread_t next;
+    usleep((unsigned)rand() % 300);
+    if (!ACQUIRE(&go_on) && pthread_create(&next, NULL, come_and_go, NULL) == 0)
+        pthread_detach(next);
+    else
+        __atomic_fetch_add(&entered, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static u64 work_done;
+
+static void *work(void *unused)
+{
+    (void)unused;
+    while (!ACQUIRE(&go_on))
+        __atomic_fetch_add(&work_done, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void threads_that_come_and_go_are_all_stopped(void **state)
+{
+    (void)state;
+    enum { CHAINS = 20, STOPS = 100 };
+    pthread_t worker;
+    go_on = entered = 0;
+    pthread_create(&worker, NULL, work, NULL);
+    for (u32 i = 0; i < CHAINS; i++) {
+        pthread_t chain;
+        pthread_create(&chain, NULL, come_and_go, NULL);
+        pthread_detach(chain);
+    }
+    for (u32 i = 0; i < STOPS; i++) {
+        struct stop *s = stop_now();
+        assert_int_equal(s->missed, 0);
+        u64 then = PEEK(&work_done);
+        usleep(300);
+        assert_int_equal(PEEK(&work_done), then);
+        stop_free(s);
+        usleep(500);
+    }
+    RELEASE(&go_on, 1);
+    pthread_join(worker, NULL);
+    while (ACQUIRE(&entered) < CHAINS)
+        usleep(100);
+    usleep(20000);
+}
+
+static void *sleep_on(void *unused)
+{
+    (void)unused;
+    while (!ACQUIRE(&go_on))
+        usleep(1000000);
+    return NULL;
+}
+
+static void five_hundred_threads_stop(void **state)
+{
+    (void)state;
+    enum { THREADS = 500 };
+    static pthread_t threads[THREADS];
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 65536);
+    go_on = 0;
+    for (u32 i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], &small, i < 8 ? work : sleep_on, NULL), 0);
+    for (u32 i = 0; i < 10; i++) {
+        struct stop *s = stop_now();
+        assert_int_equal(s->missed, 0);
+        assert_int_equal(s->count, THREADS);
+        stop_end(s);
+        print_message("%u threads: %lu us\n", s->count,
+                      (unsigned long)((s->ended_ns - s->began_ns) / 1000));
+        stop_free(s);
+    }
+    RELEASE(&go_on, 1);
+    for (u32 i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_attr_destroy(&small);
+}
+
+/* --- what may go wrong --------------------------------------------------------------------- */
+
+static void a_realloc_is_waited_for(void **state)
+{
+    (void)state;
+    fake.moving = 3;
+    struct stop *s = stop_now();
+    assert_int_equal(s->moving, 0);
+    assert_int_equal(fake.moving, 0);
+    stop_free(s);
+    fake.moving = 1000;
+    s = stop_now();
+    assert_int_equal(s->moving, 1);
+    fake.moving = 0;
+    stop_free(s);
+}
+
+static void no_child_is_left_or_seen(void **state)
+{
+    (void)state;
+    struct stop *s = stop_now();
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    stop_free(s);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static void a_killed_tracer_lets_go(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    go_on = 0;
+    pthread_create(&thread, NULL, work, NULL);
+    struct stop *s = stop_now();
+    kill(s->tracer, SIGKILL);
+    stop_free(s);
+    RELEASE(&go_on, 1);
+    pthread_join(thread, NULL);
+}
+
+/* A process that is traced already: a child of ours that asks to stop its own threads. */
+static void a_traced_process_is_not_stopped(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        go_on = 0;
+        pthread_create(&thread, NULL, sleep_on, NULL);
+        while (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
+            _exit(3);
+        struct stop *s = stop_begin(getpid());
+        /* The other thread is free, so it is held; the main one, which asks, need not be. */
+        bool ok = s && s->phase == STOP_HELD;
+        if (s)
+            stop_free(s);
+        _exit(ok ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_child_is_left_or_seen),
+        cmocka_unit_test(registers_of_all_kinds_are_read),
+        cmocka_unit_test(endless_waits_go_on),
+        cmocka_unit_test(a_signal_during_the_stop_ends_the_wait),
+        cmocka_unit_test(threads_that_come_and_go_are_all_stopped),
+        cmocka_unit_test(five_hundred_threads_stop),
+        cmocka_unit_test(a_realloc_is_waited_for),
+        cmocka_unit_test(a_killed_tracer_lets_go),
+        cmocka_unit_test(a_traced_process_is_not_stopped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
