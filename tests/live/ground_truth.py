@@ -32,7 +32,7 @@ def test_signals_in_storms():
                 signals += 1
             books.wait_quiet()
         runs = books.program.settle()
-        harness.check(len(runs) >= 4, "storms are long enough for some runs", len(runs))
+        harness.check(len(runs) >= 2, "storms are long enough for some runs", len(runs))
         stable = judge_storm(books, runs)
         print(f"# {books.operations()} operations, {len(runs)} listings, each with "
               f"{min(stable)} to {max(stable)} blocks that had to be in it")
