@@ -10,35 +10,34 @@
  * long list whose last node refers to a table of blocks that roots hold as well, which heaps do
  * have.
  *
- * Vertices are numbered from 1 in the order of a depth-first walk; 0 is all roots together. The
- * arrays, all by vertex but the first:
- *   vertex[b]   of block id b, 0 = not reached
- *   block[v]    block id of v
- *   cursor[v]   while walking: v's next edge to follow; while linking: the stack of compress
- *   node[v].up  v's parent in the walk; once v is linked, some ancestor in the forest
- *   node[v].low, best   the vertex with the least semidominator among those on the way from v up
- * to, not including, its `up`; and that semidominator node[v].bucket      first of the vertices
- * whose semidominator is v; the next ones by idom idom[v]     at last the immediate dominator; with
- * DEFERRED, a vertex that has the same one Invariant: when vertex w is at hand, those above w have
- * their semidominator and are linked, those below are neither; so "is linked" is a comparison with
- * w.
+ * Vertices are numbered from 1 in the order of a depth-first walk; 0 is all roots together.
+ * Invariant: when vertex w is at hand, those above w have their semidominator and are linked, those
+ * below are neither; so "is linked" is a comparison with w.
  */
 #include "edges.h"
 #include "memory.h"
 
 #define DEFERRED 0x80000000u
 
-enum { AHEAD = 8 }; /* vertices */
+enum { AHEAD = 8, FIRST_FEW = 4 }; /* vertices or edges; far enough for memory to answer */
 
+/* Of a vertex. */
 struct node {
-    u32 up, low, best, bucket;
+    u32 up;     /* its parent in the walk; once it is linked, some ancestor in the forest */
+    u32 low;    /* the vertex with the least semidominator on the way from it up to, not including,
+                   its `up` */
+    u32 best;   /* that semidominator */
+    u32 bucket; /* first of the vertices whose semidominator it is; the next ones by idom */
 };
+_Static_assert(sizeof(struct node) == sizeof(struct graph_vertex), "one becomes the other");
 
 struct job {
     struct graph *g;
     struct graph_dominators *d;
-    struct node *node;
-    u32 *cursor;
+    struct node *node; /* by vertex; the memory that the result's vertices lie in afterwards */
+    u32 *idom;   /* by vertex: at last its immediate dominator; with DEFERRED, a vertex that has
+                    the same one; before, the next of its bucket */
+    u32 *cursor; /* by vertex, while walking: its next edge to follow; then, compress's stack */
 };
 
 static u32 number(struct job *j, u32 block, u32 parent)
@@ -64,6 +63,11 @@ static void walk_from(struct job *j, u32 block)
         u32 to = 0;
         while (edge < end) {
             u32 e = edge++;
+            if (edge + AHEAD < end) {
+                __builtin_prefetch(&vertex[target[edge + AHEAD]]);
+                __builtin_prefetch(&row[target[edge + AHEAD] - 1]);
+                __builtin_prefetch(&target[row[target[edge + AHEAD / 2] - 1]]);
+            }
             if (!vertex[target[e]] && edges_count(g, j->d->include, e)) {
                 to = target[e];
                 break;
@@ -129,7 +133,7 @@ static const struct node *evaluate(struct job *j, u32 v, u32 w)
  * further up, and then they are like that one. */
 static void empty_bucket(struct job *j, u32 w)
 {
-    u32 *idom = j->d->idom;
+    u32 *idom = j->idom;
     for (u32 v = j->node[w].bucket, next; v; v = next) {
         next = idom[v];
         const struct node *low = evaluate(j, v, w);
@@ -156,22 +160,33 @@ static u32 semidominator(struct job *j, u32 w)
     return semi;
 }
 
+static u32 in_degree(const struct graph *g, u32 block)
+{
+    return g->in_row[block + 1] - g->in_row[block];
+}
+
+/* Asks memory for what vertices soon to come need: the row, its entries, their vertices and nodes.
+ */
 static void look_ahead(const struct job *j, u32 w)
 {
     const struct graph *g = j->g;
-    const u32 *block = j->d->block;
-    if (w <= 3 * AHEAD)
+    const u32 *block = j->d->block, *vertex = j->d->vertex;
+    if (w <= 4 * AHEAD)
         return;
-    __builtin_prefetch(&g->in_row[block[w - 3 * AHEAD]]);
-    __builtin_prefetch(&g->in[g->in_row[block[w - 2 * AHEAD]]]);
-    u32 first = g->in[g->in_row[block[w - AHEAD]]];
-    if (!(first & EDGES_ROOT))
-        __builtin_prefetch(&j->d->vertex[first & EDGES_SOURCE]);
+    __builtin_prefetch(&g->in_row[block[w - 4 * AHEAD]]);
+    __builtin_prefetch(&g->in[g->in_row[block[w - 3 * AHEAD]]]);
+    const u32 *entry = &g->in[g->in_row[block[w - 2 * AHEAD]]];
+    for (u32 i = 0, count = in_degree(g, block[w - 2 * AHEAD]); i < count && i < FIRST_FEW; i++)
+        __builtin_prefetch(&vertex[entry[i] & EDGES_ROOT ? 0 : entry[i] & EDGES_SOURCE]);
+    entry = &g->in[g->in_row[block[w - AHEAD]]];
+    for (u32 i = 0, count = in_degree(g, block[w - AHEAD]); i < count && i < FIRST_FEW; i++)
+        if (!(entry[i] & EDGES_ROOT))
+            __builtin_prefetch(&j->node[vertex[entry[i] & EDGES_SOURCE]]);
 }
 
 static void link_all(struct job *j)
 {
-    u32 *idom = j->d->idom;
+    u32 *idom = j->idom;
     for (u32 w = j->d->count; w > 0; w--) {
         look_ahead(j, w);
         empty_bucket(j, w);
@@ -192,17 +207,22 @@ static void link_all(struct job *j)
 }
 
 /* Dominated vertices come after their dominator, so one pass from the back adds everything up. */
-static void add_up(const struct graph *g, struct graph_dominators *d)
+static void add_up(const struct job *j)
 {
-    const struct snapshot *s = g->s;
-    for (u32 v = d->count; v > 0; v--) {
-        if (v > 2 * AHEAD)
-            __builtin_prefetch(&s->block_size[d->block[v - 2 * AHEAD] - 1]);
-        u32 up = d->idom[v];
-        d->bytes[v] += snapshot_block_bytes(s, (block_id){d->block[v]});
-        d->last[v] = d->last[v] > v ? d->last[v] : v;
-        d->bytes[up] += d->bytes[v];
-        d->last[up] = d->last[up] > d->last[v] ? d->last[up] : d->last[v];
+    const struct snapshot *s = j->g->s;
+    const u32 *block = j->d->block;
+    struct graph_vertex *at = j->d->at;
+    for (u32 v = 0; v <= j->d->count; v++)
+        at[v] = (struct graph_vertex){.idom = j->idom[v], .last = v};
+    for (u32 v = j->d->count; v > 0; v--) {
+        if (v > 2 * AHEAD) {
+            __builtin_prefetch(&s->block_size[block[v - 2 * AHEAD] - 1]);
+            __builtin_prefetch(&at[at[v - 2 * AHEAD].idom], 1);
+        }
+        struct graph_vertex *up = &at[at[v].idom];
+        at[v].bytes += snapshot_block_bytes(s, (block_id){block[v]});
+        up->bytes += at[v].bytes;
+        up->last = up->last > at[v].last ? up->last : at[v].last;
     }
 }
 
@@ -218,20 +238,18 @@ bool graph_dominators(struct graph *g, u32 include, struct graph_dominators *d, 
     *d = (struct graph_dominators){.include = include};
     bool ok = (d->vertex = memory_take(g, room(g), sizeof *d->vertex, e)) &&
               (d->block = memory_take(g, room(g), sizeof *d->block, e)) &&
-              (d->idom = memory_take(g, room(g), sizeof *d->idom, e)) &&
-              (j.node = memory_take(g, room(g), sizeof *j.node, e)) &&
+              (d->at = memory_take(g, room(g), sizeof *d->at, e)) &&
+              (j.idom = memory_take(g, room(g), sizeof *j.idom, e)) &&
               (j.cursor = memory_take(g, room(g), sizeof *j.cursor, e));
     if (ok) {
+        j.node = (struct node *)d->at;
         walk(&j);
         link_all(&j);
+        add_up(&j);
     }
-    memory_give(g, j.node, room(g), sizeof *j.node);
+    memory_give(g, j.idom, room(g), sizeof *j.idom);
     memory_give(g, j.cursor, room(g), sizeof *j.cursor);
-    ok = ok && (d->bytes = memory_take(g, room(g), sizeof *d->bytes, e)) &&
-         (d->last = memory_take(g, room(g), sizeof *d->last, e));
-    if (ok)
-        add_up(g, d);
-    else
+    if (!ok)
         graph_dominators_free(g, d);
     return ok;
 }
@@ -240,14 +258,12 @@ void graph_dominators_free(struct graph *g, struct graph_dominators *d)
 {
     memory_give(g, d->vertex, room(g), sizeof *d->vertex);
     memory_give(g, d->block, room(g), sizeof *d->block);
-    memory_give(g, d->idom, room(g), sizeof *d->idom);
-    memory_give(g, d->bytes, room(g), sizeof *d->bytes);
-    memory_give(g, d->last, room(g), sizeof *d->last);
+    memory_give(g, d->at, room(g), sizeof *d->at);
     *d = (struct graph_dominators){0};
 }
 
 block_id graph_dominator(const struct graph_dominators *d, block_id b)
 {
     /* block[0] is 0, and so is the vertex of what is not reached, whose idom is 0 too. */
-    return (block_id){d->block[d->idom[d->vertex[b.v]]]};
+    return (block_id){d->block[d->at[d->vertex[b.v]].idom]};
 }

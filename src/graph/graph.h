@@ -163,15 +163,18 @@ void graph_tree_free(struct graph *g, struct graph_tree *t);
 /* Block a dominates b when every path from a root to b goes through a; the immediate dominator is
  * the last such before b. Vertices are blocks in the order of a depth-first walk, from 1; 0 stands
  * for all roots together. */
+struct graph_vertex {
+    u64 bytes; /* the sum of the sizes of the blocks that it dominates, itself too */
+    u32 idom;  /* vertex of its immediate dominator: less than its own */
+    u32 last;  /* the highest vertex that it dominates */
+};
+
 struct graph_dominators {
     u32 include;
-    u32 count;   /* vertices but 0: the blocks that are reached */
-    u32 *vertex; /* by block id; 0 = not reached */
-    u32 *block;  /* block id of each vertex */
-    u32 *idom;   /* vertex of each vertex's immediate dominator: less than its own */
-    u64 *bytes;  /* of each vertex: the sum of the sizes of the blocks that it dominates, itself
-                    too; of 0: of all that is reached */
-    u32 *last;   /* of each vertex: the highest vertex that it dominates */
+    u32 count;               /* vertices but 0: the blocks that are reached */
+    u32 *vertex;             /* by block id; 0 = not reached */
+    u32 *block;              /* block id of each vertex */
+    struct graph_vertex *at; /* by vertex */
 };
 
 /* O(edges * log(blocks)); 24 bytes a block stay (240 MB for 10 million), 8 more for the time. */

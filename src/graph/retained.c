@@ -14,7 +14,7 @@
 u64 graph_retained_bytes(const struct graph_dominators *d, block_id b)
 {
     u32 v = d->vertex[b.v];
-    return v ? d->bytes[v] : 0;
+    return v ? d->at[v].bytes : 0;
 }
 
 void graph_retained_block(const struct graph *g, const struct graph_dominators *d, block_id b,
@@ -26,8 +26,8 @@ void graph_retained_block(const struct graph *g, const struct graph_dominators *
         return;
     graph_set_add(out, b);
     /* Vertices between that it does not dominate are dominated from above it, or by one such. */
-    for (u32 v = top + 1; v <= d->last[top]; v++)
-        if (d->idom[v] >= top && graph_set_has(out, (block_id){d->block[d->idom[v]]}))
+    for (u32 v = top + 1; v <= d->at[top].last; v++)
+        if (d->at[v].idom >= top && graph_set_has(out, (block_id){d->block[d->at[v].idom]}))
             graph_set_add(out, (block_id){d->block[v]});
 }
 

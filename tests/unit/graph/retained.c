@@ -40,7 +40,7 @@ static void a_block_retains_what_is_not_reached_without_it(void **state)
             if (dist[b])
                 assert_memory_equal(of_set, out, o.words * sizeof *out);
         }
-        assert_int_equal(d.bytes[0], total);
+        assert_int_equal(d.at[0].bytes, total);
         graph_dominators_free(&o.g, &d);
         free(out);
         free(set);
