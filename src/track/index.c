@@ -67,7 +67,6 @@ static bool read_slot(u64 region, u64 slot, struct track_block *b)
         if (!(word & 1))
             return false;
         u64 next = index_long(word) ? ACQUIRE(at + 1) : 0;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (PEEK(at) != word || (index_long(word) && (next == 0 || (next & 1))))
             continue;
         decode(region, slot, word, next, b);

@@ -61,12 +61,12 @@ static void identify(struct thread *t)
 static struct thread *take_over(int pid, int tid)
 {
     for (u32 i = 0; i < CANDIDATES; i++) {
-        struct thread *t = PEEK(&candidate);
+        struct thread *t = ACQUIRE(&candidate);
         if (!t)
             t = ACQUIRE(&threads);
         if (!t)
             return NULL;
-        POKE(&candidate, t->next);
+        RELEASE(&candidate, t->next);
         int user = PEEK(&t->tid);
         if (!sys_thread_alive(pid, user) &&
             __atomic_compare_exchange_n(&t->tid, &user, tid, false, __ATOMIC_ACQ_REL,

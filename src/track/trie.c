@@ -50,7 +50,8 @@ static ALWAYS_INLINE u32 slot_value(u64 h, u32 number)
 
 static ALWAYS_INLINE bool node_is(const struct node *n, u32 parent, u64 frame)
 {
-    return n->parent == parent && n->frame_lo == (u32)frame && n->frame_hi == (u32)(frame >> 32);
+    return PEEK(&n->parent) == parent && PEEK(&n->frame_lo) == (u32)frame &&
+           PEEK(&n->frame_hi) == (u32)(frame >> 32);
 }
 
 /* The i-th slot in which a node with this parent and hash may stand. */
@@ -82,10 +83,11 @@ static COLD void grow(struct table *old)
         u32 count = PEEK(&node_count);
         for (u32 number = 1; number <= count; number++) {
             const struct node *n = &nodes[number];
-            u64 h = hash(n->parent, (u64)n->frame_hi << 32 | n->frame_lo), at = 0;
-            while (*slot_at(fresh, n->parent, h, at))
+            u32 parent = PEEK(&n->parent);
+            u64 h = hash(parent, (u64)PEEK(&n->frame_hi) << 32 | PEEK(&n->frame_lo)), at = 0;
+            while (*slot_at(fresh, parent, h, at))
                 at++;
-            *slot_at(fresh, n->parent, h, at) = slot_value(h, number);
+            *slot_at(fresh, parent, h, at) = slot_value(h, number);
         }
         RELEASE(&table, fresh);
     }
@@ -109,7 +111,9 @@ static u32 add_node(u32 parent, u64 frame)
         POKE(&node_count, TRIE_NODE_MAX);
         return 0;
     }
-    nodes[number] = (struct node){parent, (u32)frame, (u32)(frame >> 32)};
+    POKE(&nodes[number].parent, parent);
+    POKE(&nodes[number].frame_lo, (u32)frame);
+    POKE(&nodes[number].frame_hi, (u32)(frame >> 32));
     return number;
 }
 
