@@ -88,6 +88,13 @@ u64 track_sample_bytes(void)
     return PEEK(&record_sample_bytes);
 }
 
+void track_after_fork(void)
+{
+    thread_after_fork();
+    rules_after_fork();
+    trie_after_fork();
+}
+
 void track_counters(struct track_counters *c)
 {
     thread_sum(c);

@@ -8,9 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "rules.h"
 #include "thread.h"
-#include "trie.h"
 
 enum { PRIVATE_HEAP_MAX = 64, CANDIDATES = 4 };
 
@@ -350,11 +348,9 @@ u32 track_moving(int pid)
 }
 
 /* In the child only the thread that forked is left, under a new id. */
-void track_after_fork(void)
+void thread_after_fork(void)
 {
     struct thread *t = thread_self;
-    rules_after_fork();
-    trie_after_fork();
     if (t->mode == THREAD_UNBORN)
         return;
     POKE(&t->tid, sys_gettid());

@@ -111,5 +111,6 @@ void thread_reset_counters(void);
 /* Adds what a thread has gathered to the totals, and moves the peak. */
 void thread_flush(struct thread *t);
 u64 thread_own_bytes(void);
+void thread_after_fork(void);
 
 #endif
