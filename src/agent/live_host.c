@@ -6,23 +6,68 @@
  * Invariant: nothing here changes the program's memory; what is read of it may be gone, which
  * gives fewer bytes and never a fault.
  */
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
 
-static bool take(struct agent_live *live, const char *note, struct snapshot *s, struct err *e)
+/* Of each thread, in front of its thread pointer. The loader tells it to the C library and to
+ * sanitizers; where it does not, thread-local roots are called stack. */
+static u64 static_tls_bytes(void)
 {
-    struct snapshot_writer w;
+    void (*ask)(size_t *bytes, size_t *align) = NULL;
+    size_t bytes = 0, align = 0;
+    void *found = dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
+    memcpy(&ask, &found, sizeof ask);
+    if (ask)
+        ask(&bytes, &align);
+    return bytes;
+}
+
+static bool list_blocks(struct snapshot_writer *w, const struct freeze_request *r, struct err *e)
+{
+    if (!snapshot_writer_begin(w, freeze_estimate_bytes()))
+        return err_set(e, STATUS_NO_MEMORY, "no address space for a snapshot");
+    if (freeze_list(w, r, e))
+        return true;
+    snapshot_writer_abandon(w);
+    return false;
+}
+
+static bool take_image(struct snapshot_writer *w, const struct freeze_request *r, struct err *e)
+{
+    struct freeze_report report;
+    if (!snapshot_writer_begin(w, freeze_image_estimate_bytes()))
+        return err_set(e, STATUS_NO_MEMORY, "no address space for an image");
+    if (freeze_image(w, r, &report, e))
+        return true;
+    snapshot_writer_abandon(w);
+    return false;
+}
+
+/* With references where they can be had; else the blocks alone, and a note that says why. */
+static bool freeze(struct snapshot_writer *w, bool graph, struct err *e)
+{
     struct freeze_request request = {.overhead_bytes = agent_books_overhead(),
                                      .allocator_bytes = agent_books_allocator(),
-                                     .note = note};
-    if (!snapshot_writer_begin(&w, freeze_estimate_bytes()))
-        return err_set(e, STATUS_NO_MEMORY, "no address space for a snapshot");
-    if (!freeze_list(&w, &request, e)) {
-        snapshot_writer_abandon(&w);
-        return false;
+                                     .own_address = (u64)&agent,
+                                     .static_tls_bytes = graph ? static_tls_bytes() : 0};
+    char note[sizeof e->text + 40];
+    if (graph) {
+        if (take_image(w, &request, e))
+            return true;
+        text_format(note, sizeof note, "taken without references: %s", e->text);
+        request.note = note;
     }
+    return list_blocks(w, &request, e);
+}
+
+static bool take(struct agent_live *live, bool graph, struct snapshot *s, struct err *e)
+{
+    struct snapshot_writer w;
+    if (!freeze(&w, graph, e))
+        return false;
     if (!live->names)
         live->names = elf_names_create();
     if (live->names)
@@ -38,7 +83,7 @@ static bool host_snapshot(void *context, bool graph, bool contents, struct snaps
 {
     if (contents)
         return err_set(e, STATUS_UNSUPPORTED, "contents=true is not supported yet");
-    return take(context, graph ? "taken without references" : NULL, s, e);
+    return take(context, graph, s, e);
 }
 
 static bool host_stats(void *context, struct host_stats *stats, struct err *e)

@@ -61,8 +61,8 @@ bool freeze_blocks(struct freeze_job *j)
     if (!big || !write_epochs(j) || !make_room(j) || !(batch = sys_map(scratch_bytes)))
         return false;
 
+    b->big = big;
     struct track_cursor cursor = {0};
-    u32 big_count = 0;
     u64 last = 0;
     for (u32 n; !b->cut && (n = track_list(&cursor, batch, BATCH)) > 0;) {
         for (u32 i = 0; i < n; i++) {
@@ -76,7 +76,7 @@ bool freeze_blocks(struct freeze_job *j)
             u32 at = b->count++;
             last = from->addr;
             b->addr[at] = from->addr;
-            b->size[at] = column_size(from->size, at + 1, big, &big_count);
+            b->size[at] = column_size(from->size, at + 1, big, &b->big_count);
             b->stack[at] = from->stack;
             b->birth[at] = from->birth;
             b->thread[at] = from->thread <= UINT16_MAX ? (u16)from->thread : 0;
@@ -84,11 +84,26 @@ bool freeze_blocks(struct freeze_job *j)
     }
     sys_unmap(batch, scratch_bytes);
 
-    snapshot_writer_trim(j->w, SNAPSHOT_BIG_SIZES, big_count);
+    snapshot_writer_trim(j->w, SNAPSHOT_BIG_SIZES, b->big_count);
     snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_ADDR, b->count);
     snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_SIZE, b->count);
     snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_STACK, b->count);
     snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_BIRTH, b->count);
     snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_THREAD, b->count);
     return true;
+}
+
+u64 freeze_blocks_bytes(const struct freeze_blocks *b, u32 block)
+{
+    if (LIKELY(b->size[block] != UINT32_MAX))
+        return b->size[block];
+    u32 lo = 0, hi = b->big_count;
+    while (hi - lo > 1) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (b->big[mid].block <= block + 1)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return b->big[lo].size;
 }

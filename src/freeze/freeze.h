@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * freeze.h - the door of freeze: fills a snapshot from the live process.
+ * freeze.h - the door of freeze: fills a snapshot from the live process, as a list of blocks without
+ * stopping anyone, or as an image with references of a moment at which all threads stood.
  *
  * Context: frozen: raw system calls and memory set aside beforehand; no libc lock, no malloc.
- * So far it lists blocks without stopping anyone (`heap.snapshot{graph=false}`).
  */
 #ifndef MOONHEAP_FREEZE_FREEZE_H
 #define MOONHEAP_FREEZE_FREEZE_H
@@ -15,6 +15,25 @@ struct freeze_request {
     u64 overhead_bytes;  /* what the agent itself holds, for the snapshot's books */
     u64 allocator_bytes; /* what the program's allocator holds, 0 = unknown */
     const char *note;    /* one more remark for the snapshot's notes, NULL = none */
+    /* freeze_image only */
+    u64 own_address;      /* an address in the data of our library, which holds nothing of the
+                             program's; 0 = none */
+    u64 static_tls_bytes; /* of each thread, as libc lays it out; 0 = unknown */
+    u64 patience_ns;      /* with the child; 0 = as the room thinks right */
+    u64 memory_bytes;     /* that an image may take; 0 = as the room thinks right */
+};
+
+enum freeze_way {
+    FREEZE_TRACED,    /* a tracer held the threads */
+    FREEZE_UNSTOPPED, /* they ran on while memory was copied */
+};
+
+struct freeze_report {
+    enum freeze_way way;
+    u64 pause_ns;          /* from the first thread asked to stop to the last let go */
+    u32 threads;           /* that stood */
+    u32 missed, moving;    /* that could not be stopped; that stood in the middle of a realloc */
+    const char *unstopped; /* why nobody was stopped */
 };
 
 /* Writes every section but NAMES and FRAME_NAMES; whoever adds those finds the frames with
@@ -23,5 +42,13 @@ struct freeze_request {
 bool freeze_list(struct snapshot_writer *w, const struct freeze_request *r, struct err *e);
 /* Bytes of address space that a writer should reserve for that and for names of functions. */
 u64 freeze_estimate_bytes(void);
+
+/* The same with references, of one moment: stops all other threads for as long as it takes to clone
+ * the process, and has the clone do the work. The writer must be fresh, with room for
+ * freeze_image_estimate_bytes(); after a failure it must be abandoned. Not for a sampled recording,
+ * whose references would be those among samples. */
+bool freeze_image(struct snapshot_writer *w, const struct freeze_request *r,
+                  struct freeze_report *report, struct err *e);
+u64 freeze_image_estimate_bytes(void);
 
 #endif

@@ -31,19 +31,47 @@ struct freeze_blocks {
     u64 *addr;
     u32 *size, *stack, *birth;
     u16 *thread;
-    u32 count, room;
+    const struct snapshot_big_size *big;
+    u32 count, room, big_count;
     bool cut; /* there were more than there was room for */
 };
+
+/* What the kernel says of the process; process.c */
+struct freeze_process {
+    u64 pid;
+    u64 rss_bytes;
+    u64 start; /* field 22 of /proc/PID/stat */
+    char exe[4096];
+};
+void freeze_process_read(struct freeze_process *p);
 
 struct freeze_job {
     struct snapshot_writer *w;
     struct freeze_strings strings;
     struct freeze_modules modules;
     struct freeze_blocks blocks;
+    struct freeze_process *process;
+    struct snapshot_meta *meta;
     u32 epoch;       /* the last whose blocks are listed */
     u64 now_ns;      /* monotonic, when that epoch ended */
     bool unreadable; /* the program's memory may not be read */
+    int tid;         /* of the thread that asks for it */
+    u64 flags;       /* of the snapshot */
+    char remarks[600]; /* lines of its notes */
+    u32 remark_bytes;
 };
+
+/* job.c: the frame of every snapshot. */
+
+/* META, STRINGS, MODULES and THREADS; and asks what can be asked of the live process only. */
+bool freeze_job_begin(struct freeze_job *j, struct snapshot_writer *w);
+void freeze_job_remark(struct freeze_job *j, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Fills META, closes STRINGS. */
+void freeze_job_finish(struct freeze_job *j, const struct freeze_request *r,
+                       const struct track_counters *c);
+void freeze_job_end(struct freeze_job *j);
+/* Why the job failed, as its writer has it; false. */
+bool freeze_job_failed(const struct snapshot_writer *w, struct err *e);
 
 /* strings.c */
 bool freeze_strings_begin(struct freeze_strings *s, struct snapshot_writer *w);
@@ -63,20 +91,14 @@ bool freeze_threads(struct freeze_job *j);
 /* blocks.c: EPOCHS, the block columns and BIG_SIZES */
 u32 freeze_blocks_room(void);
 bool freeze_blocks(struct freeze_job *j);
+/* Bytes of a block, counted from 0. */
+u64 freeze_blocks_bytes(const struct freeze_blocks *b, u32 block);
 
 /* stacks.c: FRAMES and STACKS; numbers in the stack column become stack ids */
 bool freeze_stacks(struct freeze_job *j);
 
 /* vtables.c: VTABLES and BLOCK_VTABLE */
 bool freeze_vtables(struct freeze_job *j);
-
-/* What the kernel says of the process; process.c */
-struct freeze_process {
-    u64 rss_bytes;
-    u64 start; /* field 22 of /proc/PID/stat */
-    char exe[4096];
-};
-void freeze_process_read(struct freeze_process *p);
 
 /* Bytes of address space for the things whose number is not known beforehand. */
 enum {

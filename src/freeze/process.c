@@ -32,6 +32,7 @@ static u64 field(const char *text, u32 n)
 void freeze_process_read(struct freeze_process *p)
 {
     char text[1024];
+    p->pid = (u64)sys_getpid();
     read_text("/proc/thread-self/statm", text, sizeof text);
     p->rss_bytes = field(text, 1) * PAGE_BYTES;
 

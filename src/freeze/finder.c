@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * finder.c - makes the table of finder.h.
+ *
+ * Context: frozen.
+ * Invariant: as in finder.h; the table is made in two passes over the blocks, which first find how
+ * far each leaf reaches and then fill it.
+ */
+#include "finder.h"
+
+enum { GRANULES = 1 << (FINDER_REGION_SHIFT - FINDER_GRANULE_SHIFT) };
+
+static u64 size_of(const struct finder *f, u32 block)
+{
+    u64 size = f->size[block];
+    return size == UINT32_MAX ? f->big_size(f->context, block) : size;
+}
+
+/* Makes the leaf of a region reach from one granule to another, both in it. */
+static void reach(struct finder *f, u64 first, u64 last)
+{
+    u32 *leaf = &f->root[first / GRANULES];
+    if (!*leaf) {
+        *leaf = ++f->leaf_count;
+        f->leaves[*leaf] = (struct finder_leaf){.lo = first, .count = last - first + 1};
+        return;
+    }
+    struct finder_leaf *l = &f->leaves[*leaf]; /* blocks ascend, so it begins where it must */
+    if (last - l->lo + 1 > l->count)
+        l->count = last - l->lo + 1;
+}
+
+static void reach_all(struct finder *f)
+{
+    for (u32 i = 0; i < f->count; i++) {
+        u64 size = size_of(f, i), end = f->addr[i] + (size ? size - 1 : 0);
+        if (end >> FINDER_ADDRESS_BITS)
+            continue;
+        u64 first = f->addr[i] >> FINDER_GRANULE_SHIFT, last = end >> FINDER_GRANULE_SHIFT;
+        for (; first / GRANULES != last / GRANULES; first = (first / GRANULES + 1) * GRANULES)
+            reach(f, first, first | (GRANULES - 1));
+        reach(f, first, last);
+    }
+}
+
+static bool make_room(struct finder *f)
+{
+    u64 entries = 0;
+    for (u32 i = 1; i <= f->leaf_count; i++)
+        entries += f->leaves[i].count + 1;
+    f->entry_bytes = ROUND_UP(entries * sizeof(u32) + 1, PAGE_BYTES);
+    f->entries = sys_map(f->entry_bytes);
+    u32 *next = f->entries;
+    for (u32 i = 1; next && i <= f->leaf_count; i++) {
+        f->leaves[i].first = next;
+        next += f->leaves[i].count + 1;
+    }
+    return f->entries != NULL;
+}
+
+/* Leaves are numbered in the order of the addresses that they are for. */
+static void fill(struct finder *f)
+{
+    u32 below = 0;
+    for (u32 i = 1; i <= f->leaf_count; i++) {
+        struct finder_leaf *l = &f->leaves[i];
+        for (u64 g = 0; g <= l->count; g++) {
+            u64 start = (l->lo + g) << FINDER_GRANULE_SHIFT;
+            while (below < f->count && f->addr[below] < start)
+                below++;
+            l->first[g] = below;
+        }
+    }
+}
+
+bool finder_begin(struct finder *f, const u64 *addresses, const u32 *sizes, u32 count,
+                  u64 (*big_size)(const void *context, u32 block), const void *context)
+{
+    *f = (struct finder){.addr = addresses,
+                         .size = sizes,
+                         .count = count,
+                         .big_size = big_size,
+                         .context = context};
+    f->bytes = ROUND_UP(FINDER_REGIONS * sizeof(u32) +
+                            (FINDER_REGIONS + 1) * sizeof(struct finder_leaf),
+                        PAGE_BYTES);
+    f->leaves = sys_map(f->bytes);
+    if (!f->leaves)
+        return false;
+    f->root = (u32 *)(f->leaves + FINDER_REGIONS + 1);
+    reach_all(f);
+    if (!make_room(f))
+        return false;
+    fill(f);
+    return true;
+}
+
+void finder_end(struct finder *f)
+{
+    if (f->leaves)
+        sys_unmap(f->leaves, f->bytes);
+    if (f->entries)
+        sys_unmap(f->entries, f->entry_bytes);
+}

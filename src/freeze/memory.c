@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * memory.c - how much memory an image may take.
+ *
+ * Context: frozen.
+ * Invariant: what cannot be read sets no limit; the smallest of those that can be is the limit.
+ * Why beforehand: a snapshot's pages are shared, so they stay when the clone is killed for want of
+ * memory, and the program would be next.
+ * Formats: proc(5) for meminfo and cgroup; kernel: Documentation/admin-guide/cgroup-v2.rst.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "clone.h"
+
+static bool read_text(const char *path, char *out, size_t size)
+{
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    long got = fd < 0 ? -1 : sys_read(fd, out, size - 1);
+    if (fd >= 0)
+        sys_close(fd);
+    out[got > 0 ? got : 0] = '\0';
+    return got > 0;
+}
+
+static bool number_at(const char *text, u64 *n)
+{
+    while (*text == ' ')
+        text++;
+    *n = 0;
+    bool any = false;
+    for (; *text >= '0' && *text <= '9'; text++, any = true)
+        *n = *n * 10 + (u64)(*text - '0');
+    return any; /* "max" is none */
+}
+
+static const char *behind(const char *text, const char *key)
+{
+    for (size_t n = strlen(key); *text; text++)
+        if (strncmp(text, key, n) == 0)
+            return text + n;
+    return NULL;
+}
+
+static bool number_in(const char *folder, const char *file, u64 *n)
+{
+    char path[600], text[64];
+    text_format(path, sizeof path, "/sys/fs/cgroup%s/%s", folder, file);
+    return read_text(path, text, sizeof text) && number_at(text, n);
+}
+
+/* The group itself and all those above it have a limit of their own. */
+static u64 group_room(void)
+{
+    char text[500];
+    u64 least = UINT64_MAX, most, used;
+    if (!read_text("/proc/thread-self/cgroup", text, sizeof text))
+        return least;
+    const char *unified = strncmp(text, "0::", 3) == 0 ? text + 3 : behind(text, "\n0::");
+    if (!unified)
+        return least;
+    char folder[500];
+    text_format(folder, sizeof folder, "%s", unified);
+    for (char *at = folder; *at; at++)
+        if (*at == '\n')
+            *at = '\0';
+    for (size_t length = strlen(folder);; folder[length] = '\0') {
+        if (number_in(folder, "memory.max", &most) && number_in(folder, "memory.current", &used)) {
+            u64 room = used < most ? most - used : 0;
+            least = room < least ? room : least;
+        }
+        while (length > 0 && folder[length] != '/')
+            length--;
+        if (length == 0)
+            return least;
+    }
+}
+
+u64 memory_room(void)
+{
+    char text[512];
+    u64 kilobytes, room = group_room();
+    const char *found = read_text("/proc/meminfo", text, sizeof text)
+                            ? behind(text, "MemAvailable:")
+                            : NULL;
+    if (found && number_at(found, &kilobytes) && kilobytes < room / 1024)
+        room = kilobytes * 1024;
+    return room / 2;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * roots.c - see roots.h.
+ *
+ * Context: frozen, in the clone.
+ * Invariant: every writable private page of the program's is in a root, in a block, in memory of
+ * the allocator's, or in a thread's dead stack; so nothing that the program can reach is missed.
+ * Where it is not known what a page is, it is a root.
+ */
+#include <string.h>
+
+#include "roots.h"
+
+enum {
+    EXCLUDED_MAX = 1 << 18,
+    RED_ZONE = 128,         /* bytes below the stack pointer in use (x86-64 psABI, 3.2.2) */
+    THREAD_BLOCK = 4096,    /* behind the thread pointer: struct pthread, at most */
+    THREAD_BLOCK_LEAST = 2304,
+    ARENA_ALIGN = 64 << 20, /* of the heaps of malloc's arenas */
+};
+#define ROOT_BYTES_MAX (16ull << 30) /* words of a root are counted in 32 bits */
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+static void add(struct roots *x, struct snapshot_root root)
+{
+    u64 end = root.hi;
+    for (; root.lo < end; root.lo = root.hi) {
+        root.hi = end - root.lo > ROOT_BYTES_MAX ? root.lo + ROOT_BYTES_MAX : end;
+        if (x->count == ROOTS_MAX) {
+            x->cut = true;
+            return;
+        }
+        x->records[x->count++] = root;
+    }
+}
+
+static void exclude(struct roots *x, u64 lo, u64 hi)
+{
+    if (lo >= hi)
+        return;
+    if (x->excluded_count == EXCLUDED_MAX)
+        x->cut = true;
+    else
+        x->excluded[x->excluded_count++] = (struct own_range){lo, hi};
+}
+
+/* --- threads ------------------------------------------------------------------------------- */
+
+u32 roots_registers(const struct stop_thread *t, u64 out[ROOTS_REGISTERS])
+{
+    const struct user_regs_struct *r = &t->regs;
+    const u64 general[ROOTS_GENERAL] = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi,
+                                        r->rbp, r->rsp, r->r8,  r->r9,  r->r10, r->r11,
+                                        r->r12, r->r13, r->r14, r->r15, r->rip};
+    memcpy(out, general, sizeof general);
+    u32 vector = t->vector_bytes / (u32)sizeof(u64);
+    memcpy(out + ROOTS_GENERAL, t->vector, vector * sizeof(u64));
+    return ROOTS_GENERAL + vector;
+}
+
+static u32 number_of(const struct roots *x, int tid)
+{
+    u64 count;
+    const struct snapshot_thread *t = snapshot_writer_written(x->job->w, SNAPSHOT_THREADS, &count);
+    for (u64 i = 0; i < count; i++)
+        if (t[i].alive && (int)t[i].tid == tid)
+            return t[i].number;
+    return 0;
+}
+
+static bool is_ours(const struct roots *x, u64 address)
+{
+    for (u32 i = 0; i < x->excluded_count; i++)
+        if (address >= x->excluded[i].lo && address < x->excluded[i].hi)
+            return true;
+    return x->request->own_address &&
+           freeze_modules_now(&x->job->modules, address) ==
+               freeze_modules_now(&x->job->modules, x->request->own_address) &&
+           freeze_modules_now(&x->job->modules, address);
+}
+
+/* Does memory that may not be touched lie below? Then nothing but the stack is in the region. */
+static bool has_guard(const struct roots *x, const struct region *r)
+{
+    const struct region *before = r - 1;
+    return r > x->regions->list && before->hi == r->lo && !before->read && !before->write;
+}
+
+static const struct region *writable(const struct roots *x, u64 address)
+{
+    const struct region *r = address ? regions_find(x->regions, address) : NULL;
+    return r && r->read && r->write && !r->shared ? r : NULL;
+}
+
+/* Thread-local storage lies below the thread pointer, what the C library knows of the thread
+ * behind it; the size that it gives is that of both. Returns where it begins, 0 when there is none.
+ */
+static u64 thread_local_root(struct roots *x, struct snapshot_root root, u64 pointer)
+{
+    const struct region *r = writable(x, pointer);
+    if (!r || is_ours(x, pointer))
+        return 0;
+    u64 behind = x->thread.from_end ? x->thread.from_end : THREAD_BLOCK_LEAST;
+    u64 whole = x->request->static_tls_bytes, below = whole > behind ? whole - behind : 0;
+    root.kind = SNAPSHOT_ROOT_THREAD_LOCAL;
+    root.lo = pointer - r->lo > below ? pointer - below : r->lo;
+    root.hi = r->hi - pointer > THREAD_BLOCK ? pointer + THREAD_BLOCK : r->hi;
+    add(x, root);
+    exclude(x, root.lo, root.hi);
+    return root.lo;
+}
+
+static void stack_root(struct roots *x, struct snapshot_root root, u64 lo, u64 hi)
+{
+    if (lo >= hi)
+        return;
+    root.kind = SNAPSHOT_ROOT_STACK;
+    root.lo = lo;
+    root.hi = hi;
+    add(x, root);
+    exclude(x, lo, hi);
+}
+
+static void dead_root(struct roots *x, struct snapshot_root root, u64 lo, u64 hi)
+{
+    root.kind = SNAPSHOT_ROOT_DEAD_STACK;
+    root.lo = lo;
+    root.hi = hi;
+    add(x, root);
+    exclude(x, lo, hi);
+}
+
+static bool holds_block(const struct roots *x, u64 address);
+
+/* A thread usually stands on the stack that it was made with, whose end holds its thread-local
+ * storage; but it may run on another one (sigaltstack, a coroutine's), and all of its own is then
+ * taken for live. */
+static void thread_roots(struct roots *x, const struct stop_thread *t)
+{
+    struct snapshot_root root = {.tid = (u32)t->tid, .thread = number_of(x, t->tid)};
+    u64 pointer = t->regs.fs_base, sp = t->regs.rsp;
+    u64 local = thread_local_root(x, root, pointer);
+    const struct region *on = writable(x, sp);
+    struct region home = {0};
+    if (t->tid == x->stop->pid) {
+        for (u32 i = 0; i < x->regions->count; i++)
+            if (x->regions->list[i].kind == REGION_STACK)
+                home = x->regions->list[i];
+    } else if (local && regions_find(x->regions, pointer)->hi - pointer <= 2 * THREAD_BLOCK) {
+        home = *regions_find(x->regions, pointer);
+        home.hi = local;
+    }
+    u64 live = sp - RED_ZONE;
+    if (sp >= home.lo && sp < home.hi) {
+        live = live < home.lo ? home.lo : live;
+        stack_root(x, root, live, home.hi);
+        const struct region *whole = regions_find(x->regions, home.lo);
+        if (whole->kind == REGION_STACK || has_guard(x, whole))
+            dead_root(x, root, home.lo, live);
+        return;
+    }
+    stack_root(x, root, home.lo, home.hi);
+    if (on && !is_ours(x, sp) && on->kind != REGION_HEAP && !holds_block(x, sp))
+        stack_root(x, root, live < on->lo ? on->lo : live, on->hi);
+}
+
+static void register_roots(struct roots *x)
+{
+    u64 words[ROOTS_REGISTERS];
+    for (u32 i = 0; i < x->stop->count; i++) {
+        const struct stop_thread *t = &x->stop->threads[i];
+        if (t->state != STOP_STOPPED)
+            continue;
+        struct snapshot_root root = {.kind = SNAPSHOT_ROOT_REGISTER,
+                                     .tid = (u32)t->tid,
+                                     .thread = number_of(x, t->tid)};
+        root.hi = roots_registers(t, words) * sizeof(u64);
+        add(x, root);
+    }
+}
+
+/* --- other memory -------------------------------------------------------------------------- */
+
+/* How many blocks begin below the address. */
+static u32 blocks_below(const struct roots *x, u64 address)
+{
+    const struct freeze_blocks *b = &x->job->blocks;
+    u32 lo = 0, hi = b->count;
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (b->addr[mid] < address)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static u64 block_end(const struct roots *x, u32 block)
+{
+    return x->job->blocks.addr[block] + freeze_blocks_bytes(&x->job->blocks, block);
+}
+
+static bool holds_block(const struct roots *x, u64 address)
+{
+    u32 below = blocks_below(x, address + 1);
+    return below > 0 && address < block_end(x, below - 1);
+}
+
+/* Memory of nobody known. Where blocks lie in it, the C library's allocator has taken whole pages
+ * for each, with 16 bytes in front; another allocator has taken all of it. */
+static void mapping(struct roots *x, const struct region *r, u64 lo, u64 hi)
+{
+    struct snapshot_root root = {.kind = SNAPSHOT_ROOT_MAPPING, .name = r->path};
+    if (r->kind == REGION_STACK) { /* its thread was not stopped: all of it may be live */
+        root.kind = SNAPSHOT_ROOT_STACK;
+        root.tid = (u32)x->job->process->pid;
+    }
+    u32 next = blocks_below(x, lo);
+    next -= next > 0 && block_end(x, next - 1) > lo;
+    bool foreign = track_allocator()[0] != '\0';
+    const struct freeze_blocks *b = &x->job->blocks;
+    if (foreign && next < b->count && b->addr[next] < hi)
+        return;
+    for (; next < b->count && b->addr[next] < hi; next++) {
+        u64 begin = ROUND_DOWN(b->addr[next] - 16, PAGE_BYTES);
+        root.lo = lo;
+        root.hi = begin;
+        if (begin > lo)
+            add(x, root);
+        u64 end = ROUND_UP(block_end(x, next), PAGE_BYTES);
+        lo = end > lo ? end : lo;
+    }
+    root.lo = lo;
+    root.hi = hi;
+    add(x, root);
+}
+
+static void module_data(struct roots *x, u32 module, u64 lo, u64 hi)
+{
+    const struct snapshot_module *m = &x->job->modules.records[module - 1];
+    const char *path = x->job->strings.bytes + m->path, *allocator = track_allocator();
+    u64 own = x->request->own_address;
+    if ((own && freeze_modules_now(&x->job->modules, own) == module) ||
+        (allocator[0] && strcmp(path, allocator) == 0))
+        return;
+    struct snapshot_root root = {
+        .kind = SNAPSHOT_ROOT_DATA, .module = module, .lo = lo, .hi = hi};
+    struct own_range bins;
+    if (layout_find_bins(x->regions, lo, hi, &bins)) {
+        root.hi = bins.lo;
+        add(x, root);
+        root.lo = bins.hi;
+        root.hi = hi;
+    }
+    add(x, root);
+}
+
+/* A part of a region that nothing is known of. A module's data may be followed by memory that the
+ * kernel has joined with it. */
+static void piece(struct roots *x, const struct region *r, u64 lo, u64 hi)
+{
+    while (lo < hi) {
+        u32 module = freeze_modules_now(&x->job->modules, lo);
+        u64 end = hi;
+        if (module) {
+            u64 limit = ROUND_UP(x->job->modules.records[module - 1].hi, PAGE_BYTES);
+            end = limit > lo && limit < hi ? limit : hi;
+            module_data(x, module, lo, end);
+        } else {
+            mapping(x, r, lo, end);
+        }
+        lo = end;
+    }
+}
+
+/* Sorted and joined, so that a walk over the regions meets each once. */
+static void join_excluded(struct roots *x)
+{
+    static const u32 gaps[] = {57, 23, 10, 4, 1};
+    struct own_range *e = x->excluded;
+    for (u32 g = 0; g < COUNT_OF(gaps); g++)
+        for (u32 i = gaps[g]; i < x->excluded_count; i++) {
+            struct own_range moving = e[i];
+            u32 k = i;
+            for (; k >= gaps[g] && e[k - gaps[g]].lo > moving.lo; k -= gaps[g])
+                e[k] = e[k - gaps[g]];
+            e[k] = moving;
+        }
+    u32 kept = 0;
+    for (u32 i = 0; i < x->excluded_count; i++) {
+        if (kept && e[i].lo <= e[kept - 1].hi)
+            e[kept - 1].hi = e[i].hi > e[kept - 1].hi ? e[i].hi : e[kept - 1].hi;
+        else
+            e[kept++] = e[i];
+    }
+    x->excluded_count = kept;
+}
+
+static void area_roots(struct roots *x)
+{
+    u32 next = 0;
+    for (u32 i = 0; i < x->regions->count; i++) {
+        const struct region *r = &x->regions->list[i];
+        if (!r->write || !r->read || r->shared || r->kind == REGION_SPECIAL)
+            continue;
+        u64 at = r->lo;
+        while (next < x->excluded_count && x->excluded[next].hi <= at)
+            next++;
+        for (u32 k = next; k < x->excluded_count && x->excluded[k].lo < r->hi; k++) {
+            if (x->excluded[k].lo > at)
+                piece(x, r, at, x->excluded[k].lo);
+            at = x->excluded[k].hi > at ? x->excluded[k].hi : at;
+        }
+        if (at < r->hi)
+            piece(x, r, at, r->hi);
+    }
+}
+
+/* --- what is no root ----------------------------------------------------------------------- */
+
+static void exclude_ours(struct roots *x)
+{
+    u32 count = own_list(x->excluded, EXCLUDED_MAX / 2);
+    x->excluded_count = count;
+    for (u32 i = 0; i < count; i++)
+        x->excluded[i].hi = ROUND_UP(x->excluded[i].hi, PAGE_BYTES);
+}
+
+static u64 own_stack_end(const struct roots *x)
+{
+    u64 here = (u64)__builtin_frame_address(0);
+    for (u32 i = 0; i < x->excluded_count; i++)
+        if (here >= x->excluded[i].lo && here < x->excluded[i].hi)
+            return x->excluded[i].hi;
+    return 0;
+}
+
+static void exclude_arenas(struct roots *x, const struct region *r)
+{
+    for (u64 at = ROUND_UP(r->lo, (u64)ARENA_ALIGN); at < r->hi; at += ARENA_ALIGN) {
+        u64 end = layout_arena_end(x->regions, at);
+        if (end)
+            exclude(x, at, end < r->hi ? end : r->hi);
+    }
+}
+
+/* The C library keeps stacks of threads that are gone for later ones. */
+static void dead_stack(struct roots *x, const struct region *r)
+{
+    if (!is_ours(x, r->lo) && layout_dead_stack(x->regions, &x->thread, r->lo, r->hi))
+        dead_root(x, (struct snapshot_root){0}, r->lo, r->hi);
+}
+
+static void exclude_known(struct roots *x)
+{
+    for (u32 i = 0; i < x->regions->count; i++) {
+        const struct region *r = &x->regions->list[i];
+        if (!r->write || !r->read || r->shared)
+            continue;
+        if (r->kind == REGION_HEAP)
+            exclude(x, r->lo, r->hi);
+        if (r->kind != REGION_ANONYMOUS)
+            continue;
+        exclude_arenas(x, r);
+        dead_stack(x, r);
+    }
+}
+
+bool roots_begin(struct roots *x, struct freeze_job *j, struct regions *regions,
+                 const struct stop *stop, const struct freeze_request *r)
+{
+    *x = (struct roots){.job = j, .regions = regions, .stop = stop, .request = r};
+    x->records = snapshot_writer_whole(j->w, SNAPSHOT_ROOTS, ROOTS_MAX);
+    x->excluded = sys_map(EXCLUDED_MAX * sizeof *x->excluded);
+    if (!x->records || !x->excluded)
+        return false;
+    exclude_ours(x);
+    x->thread = layout_learn(j->tid, own_stack_end(x));
+    if (stop) {
+        register_roots(x);
+        for (u32 i = 0; i < stop->count; i++)
+            if (stop->threads[i].state == STOP_STOPPED)
+                thread_roots(x, &stop->threads[i]);
+    }
+    exclude_known(x);
+    join_excluded(x);
+    area_roots(x);
+    snapshot_writer_trim(j->w, SNAPSHOT_ROOTS, x->count);
+    return true;
+}
+
+void roots_end(struct roots *x)
+{
+    if (x->excluded)
+        sys_unmap(x->excluded, EXCLUDED_MAX * sizeof *x->excluded);
+}

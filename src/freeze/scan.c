@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scan.c - see scan.h.
+ *
+ * Context: frozen, in the clone.
+ * Invariant: words are taken in the order of their addresses, and so are the edges written: rows
+ * need no sorting. A word is read only in a page that regions_holds vouches for.
+ *
+ * How it is fast: most words are refused by one look at the finder's root table, which stays in the
+ * nearest cache. Those that remain wait in a batch while the memory that their search needs is
+ * fetched: first the finder's entry, then the addresses that it leads to. So a search costs two
+ * cache misses that overlap with 63 others', instead of two that do not.
+ */
+#include <string.h>
+
+#include "finder.h"
+#include "scan.h"
+
+enum {
+    BATCH = 64,
+    WORD = sizeof(u64),
+    FAR_SHIFT = 16, /* words of a block that EDGE_AT counts */
+    ALL_EDGES_MAX = INT32_MAX,
+};
+
+struct candidate {
+    const u32 *entry; /* of the finder */
+    u64 value;
+    u32 source; /* block or root, from 1 */
+    u32 word;
+};
+
+struct scan {
+    struct freeze_job *job;
+    struct regions *regions;
+    struct finder finder;
+    struct candidate batch[BATCH];
+    u32 waiting;
+    bool from_roots;
+    u64 page;     /* the last that was asked for */
+    bool page_ok;
+
+    u32 *row, *target;
+    u16 *at;
+    struct snapshot_edge_far *far;
+    struct snapshot_edge_into *into;
+    struct snapshot_root_edge *root_edges;
+    u32 rows_done, edges, fars, intos, root_edge_count;
+    u32 edge_room, far_room, root_edge_room;
+    u32 high; /* of the row that is being written */
+    bool full;
+};
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+static void begin_rows(struct scan *s, u32 until)
+{
+    while (s->rows_done < until)
+        s->row[s->rows_done++] = s->edges;
+    s->high = 0;
+}
+
+static void write_edge(struct scan *s, const struct candidate *c, u32 target)
+{
+    if (s->rows_done < c->source)
+        begin_rows(s, c->source);
+    if (target == c->source)
+        return;
+    u32 high = c->word >> FAR_SHIFT;
+    if (s->edges == s->edge_room || (high != s->high && s->fars == s->far_room)) {
+        s->full = true;
+        return;
+    }
+    if (UNLIKELY(high != s->high)) {
+        s->far[s->fars++] = (struct snapshot_edge_far){.edge = s->edges, .high = high};
+        s->high = high;
+    }
+    u64 into = c->value - s->finder.addr[target - 1];
+    if (into)
+        s->into[s->intos++] = (struct snapshot_edge_into){
+            .edge = s->edges, .into = into < SNAPSHOT_INTO_FAR ? (u32)into : SNAPSHOT_INTO_FAR};
+    s->target[s->edges] = target;
+    s->at[s->edges++] = (u16)c->word;
+}
+
+static void write_root_edge(struct scan *s, const struct candidate *c, u32 target)
+{
+    if (s->root_edge_count == s->root_edge_room) {
+        s->full = true;
+        return;
+    }
+    u64 into = c->value - s->finder.addr[target - 1];
+    s->root_edges[s->root_edge_count++] = (struct snapshot_root_edge){
+        .root = c->source,
+        .at = c->word,
+        .target = target,
+        .into = into < SNAPSHOT_INTO_FAR ? (u32)into : SNAPSHOT_INTO_FAR};
+}
+
+/* --- searching ----------------------------------------------------------------------------- */
+
+static NOINLINE void search_batch(struct scan *s)
+{
+    const struct finder *f = &s->finder;
+    for (u32 i = 0; i < s->waiting; i++) {
+        u32 begin = *s->batch[i].entry;
+        begin -= begin > 0;
+        __builtin_prefetch(&f->addr[begin]);
+        __builtin_prefetch(&f->size[begin]);
+    }
+    for (u32 i = 0; i < s->waiting; i++) {
+        const struct candidate *c = &s->batch[i];
+        u32 target = finder_block(f, c->entry, c->value);
+        if (!target)
+            continue;
+        if (s->from_roots)
+            write_root_edge(s, c, target);
+        else
+            write_edge(s, c, target);
+    }
+    s->waiting = 0;
+}
+
+static ALWAYS_INLINE void take_word(struct scan *s, u32 source, u32 word, u64 value)
+{
+    const u32 *entry = finder_entry(&s->finder, value);
+    if (LIKELY(!entry))
+        return;
+    __builtin_prefetch(entry);
+    s->batch[s->waiting++] =
+        (struct candidate){.entry = entry, .value = value, .source = source, .word = word};
+    if (s->waiting == BATCH)
+        search_batch(s);
+}
+
+static bool look_at_page(struct scan *s, u64 address)
+{
+    u64 page = address / PAGE_BYTES;
+    if (page != s->page) {
+        s->page = page;
+        s->page_ok = regions_holds(s->regions, address);
+    }
+    return s->page_ok;
+}
+
+/* Words of [lo, hi). Words are counted in 32 bits: of a larger area the rest is left out. */
+static ALWAYS_INLINE void take_area(struct scan *s, u32 source, u64 lo, u64 hi)
+{
+    u64 first = ROUND_UP(lo, (u64)WORD), end = ROUND_DOWN(hi, (u64)WORD);
+    for (u64 at = first; at < end;) {
+        u64 page_end = ROUND_DOWN(at, PAGE_BYTES) + PAGE_BYTES;
+        page_end = page_end < end ? page_end : end;
+        if (!look_at_page(s, at)) {
+            at = page_end;
+            continue;
+        }
+        for (; at < page_end; at += WORD)
+            take_word(s, source, (u32)((at - first) / WORD), *(const u64 *)at);
+        if (UNLIKELY((at - first) / WORD > UINT32_MAX - PAGE_BYTES))
+            return;
+    }
+}
+
+/* --- the whole ----------------------------------------------------------------------------- */
+
+static u64 big_size(const void *blocks, u32 block)
+{
+    return freeze_blocks_bytes(blocks, block);
+}
+
+/* Blocks that lie in others are searched as part of them only where they are innermost, so each
+ * block ends where the next one begins. */
+static bool scan_blocks(struct scan *s)
+{
+    const struct freeze_blocks *b = &s->job->blocks;
+    for (u32 i = 0; i < b->count && !s->full; i++) {
+        u64 lo = b->addr[i], hi = lo + freeze_blocks_bytes(b, i);
+        if (i + 1 < b->count && UNLIKELY(hi > b->addr[i + 1]))
+            hi = b->addr[i + 1];
+        take_area(s, i + 1, lo, hi);
+    }
+    search_batch(s);
+    begin_rows(s, b->count + 1);
+    return !s->full;
+}
+
+static void scan_registers(struct scan *s, const struct stop *stop)
+{
+    u64 words[ROOTS_REGISTERS];
+    u32 root = 0;
+    for (u32 i = 0; i < stop->count; i++) {
+        if (stop->threads[i].state != STOP_STOPPED)
+            continue;
+        root++;
+        u32 count = roots_registers(&stop->threads[i], words);
+        for (u32 k = 0; k < count; k++)
+            take_word(s, root, k, words[k]);
+    }
+}
+
+static bool scan_roots(struct scan *s, const struct roots *x)
+{
+    s->from_roots = true;
+    if (x->stop)
+        scan_registers(s, x->stop);
+    for (u32 i = 0; i < x->count && !s->full; i++)
+        if (x->records[i].kind != SNAPSHOT_ROOT_REGISTER)
+            take_area(s, i + 1, x->records[i].lo, x->records[i].hi);
+    search_batch(s);
+    return !s->full;
+}
+
+/* Each word of a block is at most one edge. */
+static u64 words_of(u64 live_bytes)
+{
+    u64 words = live_bytes / WORD;
+    return words < ALL_EDGES_MAX ? words : ALL_EDGES_MAX;
+}
+
+static u64 far_records(u64 live_bytes)
+{
+    return live_bytes / (WORD << FAR_SHIFT) + 1;
+}
+
+enum { EDGE_BYTES = sizeof(u32) + sizeof(u16) + sizeof(struct snapshot_edge_into) };
+
+u64 scan_estimate_bytes(u64 live_bytes, u64 rss_bytes)
+{
+    return words_of(live_bytes) * EDGE_BYTES +
+           far_records(live_bytes) * sizeof(struct snapshot_edge_far) +
+           ROOTS_MAX * sizeof(struct snapshot_root) +
+           words_of(rss_bytes) * sizeof(struct snapshot_root_edge) + (1 << 20);
+}
+
+/* What is left, but for half of it: names of functions come behind. */
+static u32 root_edge_room(const struct snapshot_writer *w, const struct roots *x)
+{
+    u64 words = 0, most = (w->reserved - w->used) / 2 / sizeof(struct snapshot_root_edge);
+    for (u32 i = 0; i < x->count; i++)
+        words += (x->records[i].hi - x->records[i].lo) / WORD;
+    words = words < most ? words : most;
+    return words < ALL_EDGES_MAX ? (u32)words : ALL_EDGES_MAX;
+}
+
+static bool make_room(struct scan *s, const struct roots *x, u64 memory_bytes)
+{
+    struct snapshot_writer *w = s->job->w;
+    u64 bytes = 0;
+    for (u32 i = 0; i < s->job->blocks.count; i++)
+        bytes += freeze_blocks_bytes(&s->job->blocks, i);
+    u64 allowed = memory_bytes / EDGE_BYTES, edges = words_of(bytes);
+    s->edge_room = (u32)(edges < allowed ? edges : allowed);
+    s->far_room = (u32)far_records(bytes);
+    s->row = snapshot_writer_whole(w, SNAPSHOT_EDGE_ROW, s->job->blocks.count + 1);
+    s->target = snapshot_writer_whole(w, SNAPSHOT_EDGE_TARGET, s->edge_room);
+    s->at = snapshot_writer_whole(w, SNAPSHOT_EDGE_AT, s->edge_room);
+    s->far = snapshot_writer_whole(w, SNAPSHOT_EDGE_FAR, s->far_room);
+    s->into = snapshot_writer_whole(w, SNAPSHOT_EDGE_INTO, s->edge_room);
+    s->root_edge_room = root_edge_room(w, x);
+    s->root_edges = snapshot_writer_whole(w, SNAPSHOT_ROOT_EDGES, s->root_edge_room);
+    return s->root_edges != NULL;
+}
+
+static void trim(const struct scan *s)
+{
+    struct snapshot_writer *w = s->job->w;
+    snapshot_writer_trim(w, SNAPSHOT_EDGE_TARGET, s->edges);
+    snapshot_writer_trim(w, SNAPSHOT_EDGE_AT, s->edges);
+    snapshot_writer_trim(w, SNAPSHOT_EDGE_FAR, s->fars);
+    snapshot_writer_trim(w, SNAPSHOT_EDGE_INTO, s->intos);
+    snapshot_writer_trim(w, SNAPSHOT_ROOT_EDGES, s->root_edge_count);
+}
+
+bool scan_references(struct freeze_job *j, struct regions *regions, const struct stop *stop,
+                     const struct freeze_request *r, u64 memory_bytes)
+{
+    const struct freeze_blocks *b = &j->blocks;
+    struct scan *s = sys_map(ROUND_UP(sizeof *s, PAGE_BYTES));
+    struct roots x = {0};
+    bool ok = s != NULL;
+    if (ok) {
+        s->job = j;
+        s->regions = regions;
+        ok = finder_begin(&s->finder, b->addr, b->size, b->count, big_size, b) &&
+             roots_begin(&x, j, regions, stop, r) && make_room(s, &x, memory_bytes) &&
+             scan_blocks(s) && scan_roots(s, &x);
+        trim(s);
+        if (s->full && j->w->status == STATUS_OK)
+            j->w->status = STATUS_LIMIT;
+        finder_end(&s->finder);
+        sys_unmap(s, ROUND_UP(sizeof *s, PAGE_BYTES));
+    }
+    if (x.cut || regions->cut)
+        freeze_job_remark(j, "there are more mappings than were searched for references\n");
+    roots_end(&x);
+    return ok;
+}
