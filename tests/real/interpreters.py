@@ -170,7 +170,7 @@ def test_python_signalled():
             if not moonheap:
                 expected = found
             else:
-                check(found == expected, "the same although signalled", found[1:])
+                check(found == expected, "the same although signalled", found, expected)
                 check(program.runs(), "and it answered", sent, len(program.runs()))
 
 
