@@ -59,14 +59,18 @@ static void add(u64 start, bool waits)
 static void add_jumps(u64 start, bool waits)
 {
     enum { SHORT = 48 };
-    const u8 *code = (const u8 *)start;
-    for (u32 i = 0; i < SHORT && track_function_start(start + i) == start; i++) {
+    u64 end;
+    if (track_function_start(start, &end) != start)
+        return;
+    if (end > start + SHORT)
+        end = start + SHORT;
+    for (const u8 *code = (const u8 *)start; (u64)code < end; code++) {
         i32 far;
-        memcpy(&far, code + i + 1, sizeof far);
-        u64 target = code[i] == 0xe9   ? start + i + 5 + (u64)(i64)far
-                     : code[i] == 0xeb ? start + i + 2 + (u64)(i64)(signed char)code[i + 1]
-                                       : 0;
-        if (target && target != start && track_function_start(target) == target)
+        memcpy(&far, code + 1, sizeof far);
+        u64 target = *code == 0xe9   ? (u64)code + 5 + (u64)(i64)far
+                     : *code == 0xeb ? (u64)code + 2 + (u64)(i64)(signed char)code[1]
+                                     : 0;
+        if (target && target != start && track_function_start(target, NULL) == target)
             add(target, waits);
     }
 }
@@ -97,14 +101,21 @@ void agent_interrupted_prepare(void)
 #undef X
     };
     void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    for (u32 i = 0; libc && i < COUNT_OF(table); i++) {
-        u64 start = (u64)dlsym(libc, table[i].name);
-        add(start, table[i].waits);
-        if (start)
-            add_jumps(start, table[i].waits);
-    }
+    for (u32 i = 0; libc && i < COUNT_OF(table); i++)
+        add((u64)dlsym(libc, table[i].name), table[i].waits);
     ElfW(Addr) base = _r_debug.r_ldbase;
     dl_iterate_phdr(find_loader, &base);
+}
+
+/* Once, at the first signal and not at every start of a program: it reads unwind tables. The agent's
+ * state lets only one thread at a time come here. */
+static void follow_jumps(void)
+{
+    static bool done;
+    u32 named = function_count;
+    for (u32 i = 0; !done && i < named; i++)
+        add_jumps(functions[i].start, functions[i].waits);
+    done = true;
 }
 
 /* Does the context stand in a system call that waits on a futex? The kernel has either set it back
@@ -126,7 +137,7 @@ static bool is_forbidden(u64 pc, bool sleeps)
 {
     if (pc >= loader_lo && pc < loader_hi)
         return true;
-    u64 start = track_function_start(pc);
+    u64 start = track_function_start(pc, NULL);
     for (u32 i = 0; start && i < function_count; i++)
         if (functions[i].start == start)
             return !(functions[i].waits && sleeps);
@@ -137,6 +148,7 @@ bool agent_interrupted_safely(const ucontext_t *context, u32 tries)
 {
     u64 pcs[FRAMES_MAX];
     bool whole = false;
+    follow_jumps();
     u32 count = track_walk(context, pcs, FRAMES_MAX, &whole);
     bool sleeps = sleeps_on_futex(context);
     for (u32 i = 0; i < count; i++)

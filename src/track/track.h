@@ -50,8 +50,9 @@ bool track_defer(void (*act)(void));
 /* Signal handler: the call stack at an interrupted context, innermost first, `pcs[0]` being the
  * interrupted instruction. Sets *whole when the walk reached the thread's outermost frame. */
 u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole);
-/* First address of the function that holds `pc` by its unwind information; 0 when unknown. */
-u64 track_function_start(u64 pc);
+/* First address of the function that holds `pc` by its unwind information, and in *end (may be
+ * NULL) the one behind its last; 0 when unknown. */
+u64 track_function_start(u64 pc, u64 *end);
 
 /* Called in a forked child, before anything else is asked of track there. */
 void track_after_fork(void);

@@ -223,10 +223,14 @@ u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole)
     return n;
 }
 
-u64 track_function_start(u64 pc)
+u64 track_function_start(u64 pc, u64 *end)
 {
     struct cfi_row row;
     struct thread *t = thread_settle_agent();
     const struct track_module *m = t ? modules_find(t, pc) : NULL;
-    return m && cfi_find(m, pc, &row) ? row.function_start : 0;
+    if (!m || !cfi_find(m, pc, &row))
+        return 0;
+    if (end)
+        *end = row.function_end;
+    return row.function_start;
 }

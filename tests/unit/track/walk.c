@@ -388,9 +388,12 @@ static void a_function_is_known_by_its_start(void **unused)
 {
     (void)unused;
     u64 start = (u64)(void *)dive;
-    assert_int_equal(track_function_start(start), start);
-    assert_int_equal(track_function_start(start + 1), start);
-    assert_int_equal(track_function_start(16), 0);
+    u64 end;
+    assert_int_equal(track_function_start(start, &end), start);
+    assert_true(end > start);
+    assert_int_equal(track_function_start(end - 1, NULL), start);
+    assert_int_not_equal(track_function_start(end, NULL), start);
+    assert_int_equal(track_function_start(16, NULL), 0);
 }
 
 int main(void)
