@@ -86,6 +86,7 @@ static struct script_outcome run_framed(struct loop *l, const char *path, const 
         agent_output_format(&output, "%s\n", e.text);
     if (output.last != '\n')
         agent_output_write(&output, "\n", 1);
+    trigger_settle();
     u64 took = sys_monotonic_ns() - began;
     format_ms(took_text, sizeof took_text, took);
     format_ms(pause_text, sizeof pause_text, outcome.pause_ns);

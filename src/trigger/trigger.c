@@ -10,6 +10,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <time.h>
 
 #include "keep.h"
 #include "trigger.h"
@@ -107,6 +108,20 @@ void trigger_own_thread(void)
 {
     POKE(&own_tid, sys_gettid());
     trigger_listen();
+}
+
+void trigger_settle(void)
+{
+    enum { PATIENCE_MS = 200 };
+    u64 mask = 1UL << (our_signal - 1);
+    for (u32 i = 0; i < PATIENCE_MS && PEEK(&left_one); i++) {
+        struct timespec pause = {.tv_nsec = 1000000};
+        u64 waiting = 0;
+        sys_call(SYS_rt_sigpending, &waiting, sizeof waiting, 0);
+        if (!(waiting & mask))
+            return;
+        sys_call(SYS_nanosleep, &pause, 0, 0);
+    }
 }
 
 bool trigger_listen(void)

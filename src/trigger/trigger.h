@@ -28,6 +28,9 @@ bool trigger_repeat(int pid, int tid);
  * whole process that the kernel gives to this thread is woken for and then left to the program's
  * threads; until the next trigger_listen this thread does not take the signal again. */
 void trigger_own_thread(void);
+/* Our own thread, before it says that a run is over: waits a little while a signal that it left to
+ * the program is still pending. The next one of its number would be merged with it, and lost. */
+void trigger_settle(void);
 /* Takes the signal (again) on our thread. Returns true when it left one to the program meanwhile,
  * and should listen again before long. */
 bool trigger_listen(void);
