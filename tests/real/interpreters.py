@@ -152,9 +152,8 @@ def test_python_signalled():
     """Signals fall into the interpreter, its threads and its forked pool."""
     expected = None
     for moonheap in (False, True):
-        with Program([PYTHON3, "-B", "x.py"], moonheap=moonheap, script=LOOK, out="out.%p.txt",
-                     PYTHONHASHSEED="0", PYTHONMALLOC="malloc") as program:
-            program.write_script(PYTHON, os.path.join(program.directory, "x.py"))
+        with Program([PYTHON3, "-B", "-c", PYTHON], moonheap=moonheap, script=LOOK,
+                     out="out.%p.txt", PYTHONHASHSEED="0", PYTHONMALLOC="malloc") as program:
             text, sent = b"", 0
             while True:
                 if service.harness.select.select([program.process.stdout], [], [], 0.02)[0]:
