@@ -20,8 +20,8 @@ from harness import Program, check, until  # noqa: E402
 
 # A script as a user would run it on a server: it lists, groups and compares.
 LOOK = """
-local s = heap.snapshot{graph=false}
 data.n = (data.n or 0) + 1
+local s = heap.snapshot{graph=data.n % 2 == 0} -- every other one stops all threads
 printf("n=%d\\nlive=%d\\n", data.n, #s)
 s:by("site"):print{limit=5}
 if data.last then s:diff(data.last, "stack"):print{limit=5} data.last:close() end
