@@ -46,6 +46,8 @@ static int compare_rows(const void *left, const void *right, void *context)
 {
     const struct query_row *a = left, *b = right;
     const struct query_grouping *by = context;
+    if (by->key == QUERY_KEY_CLUSTER && a->count != b->count)
+        return a->count > b->count ? -1 : 1;
     if (a->bytes != b->bytes)
         return a->bytes > b->bytes ? -1 : 1;
     if (a->count != b->count)

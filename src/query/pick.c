@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pick.c - a few blocks out of many: the largest, the oldest, or a fair sample.
+ * pick.c - a few blocks out of many: the largest, the oldest, those that retain most, or a fair
+ * sample.
  *
  * Context: pure. Takes no memory: the caller's array is all there is.
  * Invariant: what is picked depends on the set (and the seed) alone.
@@ -9,27 +10,32 @@
  */
 #include "query.h"
 
-typedef u64 rank_fn(const struct snapshot *s, block_id b);
+typedef u64 rank_fn(const void *context, block_id b);
 
-static u64 by_size(const struct snapshot *s, block_id b)
+static u64 by_size(const void *s, block_id b)
 {
     return snapshot_block_bytes(s, b);
 }
 
-static u64 by_age(const struct snapshot *s, block_id b)
+static u64 by_age(const void *s, block_id b)
 {
     return snapshot_block_age_ns(s, b);
 }
 
+static u64 by_retained(const void *dominators, block_id b)
+{
+    return graph_retained_bytes(dominators, b);
+}
+
 /* Does a come before b in the answer? Ids ascend by address. */
-static bool before(const struct snapshot *s, rank_fn *rank, block_id a, block_id b)
+static bool before(const void *s, rank_fn *rank, block_id a, block_id b)
 {
     u64 x = rank(s, a), y = rank(s, b);
     return x != y ? x > y : a.v < b.v;
 }
 
 /* heap[0] is the one that comes last; sinks the block at `i`. */
-static void sink(const struct snapshot *s, rank_fn *rank, block_id *heap, u32 n, u32 i)
+static void sink(const void *s, rank_fn *rank, block_id *heap, u32 n, u32 i)
 {
     for (;;) {
         u64 child = 2 * (u64)i + 1;
@@ -46,9 +52,8 @@ static void sink(const struct snapshot *s, rank_fn *rank, block_id *heap, u32 n,
     }
 }
 
-static u32 pick(const struct query_set *set, block_id *out, u32 n, rank_fn *rank)
+static u32 pick(const struct query_set *set, block_id *out, u32 n, rank_fn *rank, const void *s)
 {
-    const struct snapshot *s = set->view->snapshot;
     u32 held = 0;
     block_id b = {0};
     if (!n)
@@ -78,12 +83,18 @@ static u32 pick(const struct query_set *set, block_id *out, u32 n, rank_fn *rank
 
 u32 query_pick_largest(const struct query_set *s, block_id *out, u32 n)
 {
-    return pick(s, out, n, by_size);
+    return pick(s, out, n, by_size, s->view->snapshot);
 }
 
 u32 query_pick_oldest(const struct query_set *s, block_id *out, u32 n)
 {
-    return pick(s, out, n, by_age);
+    return pick(s, out, n, by_age, s->view->snapshot);
+}
+
+u32 query_pick_retaining(const struct query_set *s, const struct graph_dominators *d, block_id *out,
+                         u32 n)
+{
+    return pick(s, out, n, by_retained, d);
 }
 
 /* splitmix64 */

@@ -10,21 +10,25 @@
 #ifndef MOONHEAP_QUERY_QUERY_H
 #define MOONHEAP_QUERY_QUERY_H
 
+#include "graph/graph.h"
 #include "types/types.h"
 
 /* What a partition can be by. X(NAME, word in scripts) */
 #define QUERY_KEYS(X)                                                                              \
-    X(TYPE, "type")         /* what the block is */                                                \
-    X(SITE, "site")         /* the function that wanted it */                                      \
-    X(STACK, "stack")       /* the functions of its whole call stack, "a < b < c" */               \
-    X(FUNCTION, "function") /* as site, without the line once sites have one */                    \
-    X(FILE, "file")         /* source file of its site; the module's name without line tables */   \
-    X(MODULE, "module")     /* executable or library of its site */                                \
-    X(SIZE, "size")         /* classes by powers of two */                                         \
-    X(THREAD, "thread")     /* the thread that allocated it */                                     \
-    X(AGE, "age")           /* classes of age, split at the program's marks */                     \
-    X(TAG, "tag")           /* the program's own word for it */                                    \
-    X(CALLBACK, "")         /* whatever a script's function says */
+    X(TYPE, "type")           /* what the block is */                                              \
+    X(SITE, "site")           /* the function that wanted it */                                    \
+    X(STACK, "stack")         /* the functions of its whole call stack, "a < b < c" */             \
+    X(FUNCTION, "function")   /* as site, without the line once sites have one */                  \
+    X(FILE, "file")           /* source file of its site; the module's name without line tables */ \
+    X(MODULE, "module")       /* executable or library of its site */                              \
+    X(SIZE, "size")           /* classes by powers of two */                                       \
+    X(THREAD, "thread")       /* the thread that allocated it */                                   \
+    X(AGE, "age")             /* classes of age, split at the program's marks */                   \
+    X(TAG, "tag")             /* the program's own word for it */                                  \
+    X(REFERRERS, "referrers") /* the kinds of what refers to it */                                 \
+    X(VIA, "via")             /* the same with the place in them that does */                      \
+    X(CALLBACK, "")           /* whatever a script's function says */                              \
+    X(CLUSTER, "held by")     /* the shape of its path from a root */
 
 enum query_key {
 #define X(name, word) QUERY_KEY_##name,
@@ -64,10 +68,19 @@ struct query_view {
 };
 
 void query_view_init(struct query_view *v, const struct snapshot *s, const struct types *t);
-/* The grouping by a key (not CALLBACK), made at its first use in memory that lasts as long as the
- * view. */
+/* The grouping by a key that blocks have by themselves (all before REFERRERS), made at its first
+ * use in memory that lasts as long as the view. */
 const struct query_grouping *query_grouping(struct query_view *v, enum query_key key,
                                             const struct types_memory *m);
+/* The grouping of a set by REFERRERS or VIA: blocks whose referrers are of the same kinds are
+ * together. A text is a list, by name, "nothing" when there is none; of many kinds, some are named.
+ * O(references to the set). */
+struct query_set;
+void query_group_by_referrers(struct query_grouping *by, const struct query_set *set,
+                              const struct graph *g, enum query_key key,
+                              const struct types_memory *keep, const struct types_memory *scratch);
+/* "global", "stack"... of a kind of roots, as scripts call it. */
+const char *query_root_word(enum snapshot_root_kind kind);
 u32 query_group_of(const struct query_view *v, const struct query_grouping *g, block_id b);
 /* Calls out(function name) for each function of a folded stack, innermost first. */
 void query_stack_text(const struct query_view *v, const struct query_grouping *g, u32 group,
@@ -149,6 +162,9 @@ void query_set_absent(struct query_set *out, const struct query_set *in,
 /* At most n blocks into out[0..n), largest (oldest) first, ties by address; returns how many. */
 u32 query_pick_largest(const struct query_set *s, block_id *out, u32 n);
 u32 query_pick_oldest(const struct query_set *s, block_id *out, u32 n);
+/* The same for those that retain most bytes. */
+u32 query_pick_retaining(const struct query_set *s, const struct graph_dominators *d, block_id *out,
+                         u32 n);
 /* n blocks chosen evenly, by address; the same seed chooses the same ones. */
 u32 query_pick_sample(const struct query_set *s, block_id *out, u32 n, u64 seed);
 
@@ -161,7 +177,8 @@ struct query_row {
     u32 first; /* of its blocks in `members` */
 };
 
-/* Rows that are not empty, most bytes first, ties by count and then by key. */
+/* Rows that are not empty, most bytes first (of clusters, most blocks), ties by count and then by
+ * key. */
 struct query_partition {
     const struct query_view *view;
     const struct query_set *set;

@@ -229,7 +229,10 @@ const struct query_grouping *query_grouping(struct query_view *v, enum query_key
         group_by_age(v, g, m);
         break;
     case QUERY_KEY_TAG:
+    case QUERY_KEY_REFERRERS:
+    case QUERY_KEY_VIA:
     case QUERY_KEY_CALLBACK:
+    case QUERY_KEY_CLUSTER:
     case QUERY_KEY_COUNT:
         g->texts = untagged;
         g->group_count = 1;
@@ -257,7 +260,10 @@ u32 query_group_of(const struct query_view *v, const struct query_grouping *g, b
         return g->map[s->block_thread[b.v - 1]];
     case QUERY_KEY_AGE:
         return g->map[s->block_birth[b.v - 1]];
+    case QUERY_KEY_REFERRERS:
+    case QUERY_KEY_VIA:
     case QUERY_KEY_CALLBACK:
+    case QUERY_KEY_CLUSTER:
         return g->map[b.v - 1];
     case QUERY_KEY_TAG:
     case QUERY_KEY_COUNT:

@@ -6,7 +6,8 @@
  * Invariant: a handle refers to its snapshot through its first user value, so a snapshot outlives
  * all that came from it; once it is closed, every use of them is the error "snapshot closed".
  * All memory of handles is Lua's: the collector frees it, the cap counts it, and nothing leaks
- * when an error unwinds.
+ * when an error unwinds. The graph of a snapshot is C memory that hangs on the snapshot from the
+ * moment it is there, so it goes with the snapshot, whatever happens in between.
  */
 #ifndef MOONHEAP_SCRIPT_BIND_H
 #define MOONHEAP_SCRIPT_BIND_H
@@ -14,12 +15,27 @@
 #include "query/query.h"
 #include "state.h"
 
+/* What was worked out about the references of a snapshot. C memory, freed by script_graph_drop. */
+struct bind_graph {
+    struct graph graph;
+    bool built, warned;
+    u64 *reached; /* a set; NULL until asked for */
+    struct graph_dominators dominators;
+    bool dominated;
+    struct graph_tree tree; /* shortest paths */
+    bool treed;
+    struct graph_path *paths; /* found, and not yet copied into handles */
+    u32 path_count, path_room;
+    struct graph_clusters clusters;
+};
+
 struct bind_snapshot {
     struct snapshot snapshot;
     struct types types;
     struct query_view view;
     struct query_mark marks[SCRIPT_MARKS_MAX];
     char mark_names[SCRIPT_MARKS_MAX][SCRIPT_MARK_BYTES];
+    struct bind_graph references;
     bool open, live; /* live: of the process that we are in */
 };                   /* user value 1: the memory of types and view */
 
@@ -51,6 +67,13 @@ struct bind_block {
     block_id id;
 }; /* user value 1: snapshot */
 
+struct bind_path {
+    struct bind_snapshot *owner;
+    struct graph_path path; /* its steps are below */
+    u32 classes;            /* GRAPH_ bits of its references together */
+    block_id steps[];
+}; /* user value 1: snapshot */
+
 /* The nouns. X(noun, metatable) */
 #define BIND_NOUNS(X)                                                                              \
     X(snapshot, "snapshot")                                                                        \
@@ -58,7 +81,8 @@ struct bind_block {
     X(partition, "partition")                                                                      \
     X(row, "row")                                                                                  \
     X(delta, "delta")                                                                              \
-    X(block, "block")
+    X(block, "block")                                                                              \
+    X(path, "path")
 
 #define X(noun, word)                                                                              \
     /* The handle at `arg`, its snapshot open; throws. */                                          \
@@ -80,8 +104,6 @@ void script_noun(lua_State *L, const char *noun, const luaL_Reg *methods,
 void script_push_methods(lua_State *L, const char *noun);
 /* [-0, +0] adds to the table on top of the stack what `noun` will be able to do one day. */
 void script_add_missing(lua_State *L, const char *noun);
-/* Throws when a noun's field or a partition's key is one of those. */
-void script_check_missing(lua_State *L, const char *noun, const char *name);
 
 /* [-0, +1] a new handle. `at` is where the snapshot (set, partition...) is on the stack. */
 struct bind_set *script_push_set(lua_State *L, struct bind_snapshot *owner, int at);
@@ -118,6 +140,52 @@ struct script_pieces {
 void script_pieces_init(struct script_pieces *k, lua_State *L, int table);
 /* [-0, +1] a new table to keep pieces, and *k that fills it. */
 void script_push_pieces(lua_State *L, struct script_pieces *k);
+
+/* --- references: bind_graph.c, bind_reach.c, bind_held.c, bind_path.c, bind_cluster.c, root.c ---
+ */
+
+/* The graph, made at its first use; throws when there are no references or no memory. `what` is
+ * what needs them. The others build on it. */
+struct graph *script_graph(lua_State *L, struct bind_snapshot *b, const char *what);
+/* The set of blocks that roots reach. */
+const u64 *script_reached(lua_State *L, struct bind_snapshot *b, const char *what);
+const struct graph_dominators *script_dominators(lua_State *L, struct bind_snapshot *b,
+                                                 const char *what);
+const struct graph_tree *script_tree(lua_State *L, struct bind_snapshot *b, const char *what);
+/* Room for paths in b->references.paths, all empty; those of before are freed. NULL for none. */
+struct graph_path *script_graph_paths(lua_State *L, struct bind_snapshot *b, u32 room);
+/* Frees all that there is. */
+void script_graph_drop(struct bind_snapshot *b);
+
+/* Throws when the snapshots are of different processes. */
+void script_check_process(lua_State *L, const struct bind_snapshot *a,
+                          const struct bind_snapshot *b);
+int script_snapshot_unreachable(lua_State *L);
+int script_snapshot_roots(lua_State *L);
+int script_set_referrers(lua_State *L);
+int script_set_referents(lua_State *L);
+int script_set_closure(lua_State *L);
+int script_set_retained(lua_State *L);
+int script_set_paths(lua_State *L);
+int script_set_clusters(lua_State *L);
+int script_set_dot(lua_State *L);
+int script_block_referrers(lua_State *L);
+int script_block_referents(lua_State *L);
+int script_block_why(lua_State *L);
+int script_block_retained(lua_State *L);
+int script_block_dominator(lua_State *L);
+
+/* [-0, +1] the partition of the set at `set_at` by a grouping; `keep` is the table on top of the
+ * stack that keeps it. */
+void script_push_grouped(lua_State *L, int set_at, const struct query_grouping *by);
+
+/* What holds a reference outside of blocks: "global server+0x4040", "stack of thread worker 12
+ * +0x80"... `whole`: without the place in it. Returns the bytes written. */
+size_t script_root_text(const struct snapshot *s, u32 root_edge, bool whole, char *out,
+                        size_t size);
+/* The same of an address; 0 when no root has it. */
+size_t script_address_text(const struct snapshot *s, u64 address, char *out, size_t size);
+enum { SCRIPT_ROOT_BYTES = 300 };
 
 /* nil, message. */
 int script_fail(lua_State *L, const struct err *e);

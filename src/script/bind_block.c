@@ -93,6 +93,11 @@ static void field_thread(lua_State *L, struct bind_block *b)
     push_grouped(L, b, QUERY_KEY_THREAD);
 }
 
+static void field_reachable(lua_State *L, struct bind_block *b)
+{
+    lua_pushboolean(L, graph_set_has(script_reached(L, b->owner, "reachable"), b->id));
+}
+
 static int block_index(lua_State *L)
 {
     static const struct {
@@ -101,7 +106,7 @@ static int block_index(lua_State *L)
     } fields[] = {
         {"addr", field_addr}, {"size", field_size},     {"type", field_type},
         {"site", field_site}, {"stack", field_stack},   {"type_source", field_type_source},
-        {"age", field_age},   {"thread", field_thread},
+        {"age", field_age},   {"thread", field_thread}, {"reachable", field_reachable},
     };
     struct bind_block *b = script_check_block(L, 1);
     const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -111,7 +116,6 @@ static int block_index(lua_State *L)
             return 1;
         }
     }
-    script_check_missing(L, "field", name);
     lua_pushnil(L); /* `tag` too: no block has one yet */
     return 1;
 }
@@ -259,7 +263,16 @@ static int block_alive(lua_State *L)
 void script_open_block(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"read", block_read}, {"hexdump", block_hexdump}, {"alive", block_alive}, {NULL, NULL}};
+        {"read", block_read},
+        {"hexdump", block_hexdump},
+        {"alive", block_alive},
+        {"why", script_block_why},
+        {"referrers", script_block_referrers},
+        {"referents", script_block_referents},
+        {"retained", script_block_retained},
+        {"dominator", script_block_dominator},
+        {NULL, NULL},
+    };
     static const luaL_Reg metamethods[] = {
         {"__eq", block_equal}, {"__tostring", block_tostring}, {NULL, NULL}};
     script_noun(L, "block", methods, metamethods, block_index);

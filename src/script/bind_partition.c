@@ -92,11 +92,10 @@ static const struct query_grouping *named_grouping(lua_State *L, struct bind_sna
 {
     const char *word = luaL_checkstring(L, key_at);
     enum query_key key = query_key_of(word);
-    script_check_missing(L, "key", word);
     if (key == QUERY_KEY_COUNT)
         luaL_error(L,
                    "there is no key '%s'; use type, site, stack, function, file, module, "
-                   "size, thread, age, tag or a function",
+                   "size, thread, age, tag, referrers, via or a function",
                    word);
     script_push_owner(L, set_at);
     const struct query_grouping *g = script_grouping(L, owner, lua_gettop(L), key);
@@ -104,13 +103,23 @@ static const struct query_grouping *named_grouping(lua_State *L, struct bind_sna
     return g;
 }
 
-void script_push_partition(lua_State *L, int set_at, int key_at)
+static void group_by_referrers(lua_State *L, struct bind_set *s, enum query_key key,
+                               struct script_pieces *keep, struct query_grouping *by)
+{
+    struct script_pieces scratch;
+    const struct graph *g = script_graph(L, s->owner, query_key_word(key));
+    script_push_pieces(L, &scratch);
+    query_group_by_referrers(by, &s->set, g, key, &keep->memory, &scratch.memory);
+    lua_pop(L, 1);
+}
+
+void script_push_grouped(lua_State *L, int set_at, const struct query_grouping *by)
 {
     struct script_pieces keep, scratch;
-    struct query_grouping by;
+    int memory = lua_gettop(L);
     set_at = lua_absindex(L, set_at);
-    key_at = lua_absindex(L, key_at);
     struct bind_set *s = script_check_set(L, set_at);
+    script_pieces_init(&keep, L, memory);
     struct bind_partition *p = lua_newuserdatauv(L, sizeof *p, PARTITION_VALUES);
     memset(p, 0, sizeof *p);
     int at = lua_gettop(L);
@@ -119,17 +128,32 @@ void script_push_partition(lua_State *L, int set_at, int key_at)
     lua_setiuservalue(L, at, PARTITION_SNAPSHOT);
     lua_pushvalue(L, set_at);
     lua_setiuservalue(L, at, PARTITION_SET);
-    script_push_pieces(L, &keep);
-    lua_pushvalue(L, -1);
+    lua_pushvalue(L, memory);
     lua_setiuservalue(L, at, PARTITION_MEMORY);
-    if (lua_isfunction(L, key_at))
-        group_by_function(L, s, set_at, key_at, &keep, &by);
-    else
-        by = *named_grouping(L, s->owner, set_at, key_at);
     script_push_pieces(L, &scratch);
-    query_partition_build(&p->partition, &s->set, &by, &keep.memory, &scratch.memory);
+    query_partition_build(&p->partition, &s->set, by, &keep.memory, &scratch.memory);
     lua_settop(L, at);
     luaL_setmetatable(L, "partition");
+}
+
+void script_push_partition(lua_State *L, int set_at, int key_at)
+{
+    struct script_pieces keep;
+    struct query_grouping by;
+    set_at = lua_absindex(L, set_at);
+    key_at = lua_absindex(L, key_at);
+    struct bind_set *s = script_check_set(L, set_at);
+    script_push_pieces(L, &keep);
+    enum query_key key = lua_type(L, key_at) == LUA_TSTRING ? query_key_of(lua_tostring(L, key_at))
+                                                            : QUERY_KEY_COUNT;
+    if (lua_isfunction(L, key_at))
+        group_by_function(L, s, set_at, key_at, &keep, &by);
+    else if (key == QUERY_KEY_REFERRERS || key == QUERY_KEY_VIA)
+        group_by_referrers(L, s, key, &keep, &by);
+    else
+        by = *named_grouping(L, s->owner, set_at, key_at);
+    script_push_grouped(L, set_at, &by);
+    lua_replace(L, keep.table);
 }
 
 static int partition_minus(lua_State *L)

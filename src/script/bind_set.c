@@ -202,11 +202,17 @@ static int list_blocks(lua_State *L, const struct bind_set *s, const block_id *i
     return 1;
 }
 
+/* set:largest(n[, "size" | "retained"]) */
 static int set_largest(lua_State *L)
 {
+    static const char *const words[] = {"size", "retained", NULL};
     u32 n;
     struct bind_set *s = script_check_set(L, 1);
+    bool retained = luaL_checkoption(L, 3, "size", words) == 1;
+    const struct graph_dominators *d = retained ? script_dominators(L, s->owner, "retained") : NULL;
     block_id *room = push_room(L, s, &n);
+    if (d)
+        return list_blocks(L, s, room, query_pick_retaining(&s->set, d, room, n));
     return list_blocks(L, s, room, query_pick_largest(&s->set, room, n));
 }
 
@@ -237,10 +243,21 @@ static int set_by(lua_State *L)
 void script_open_set(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"by", set_by},           {"where", script_set_where},
-        {"each", set_each},       {"sample", set_sample},
-        {"largest", set_largest}, {"oldest", set_oldest},
-        {"one", set_one},         {NULL, NULL},
+        {"by", set_by},
+        {"where", script_set_where},
+        {"each", set_each},
+        {"sample", set_sample},
+        {"largest", set_largest},
+        {"oldest", set_oldest},
+        {"one", set_one},
+        {"referrers", script_set_referrers},
+        {"paths", script_set_paths},
+        {"referents", script_set_referents},
+        {"dot", script_set_dot},
+        {"closure", script_set_closure},
+        {"clusters", script_set_clusters},
+        {"retained", script_set_retained},
+        {NULL, NULL},
     };
     static const luaL_Reg metamethods[] = {
         {"__bor", set_or},    {"__band", set_and},

@@ -62,6 +62,7 @@ static int snapshot_close_it(lua_State *L)
         return 0;
     b->open = false;
     script_of(L)->snapshot_bytes -= b->snapshot.size;
+    script_graph_drop(b);
     snapshot_close(&b->snapshot);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, 1);
@@ -151,7 +152,12 @@ static int snapshot_at(lua_State *L)
         script_push_block(L, b, 1, id);
         return 1;
     }
+    char text[SCRIPT_ROOT_BYTES];
     struct err e = {STATUS_NOT_FOUND, "not in a live block"};
+    if (script_address_text(&b->snapshot, address, text, sizeof text)) {
+        err_set(&e, STATUS_NOT_FOUND, "%s", text);
+        return script_fail(L, &e);
+    }
     for (u32 i = 0; i < b->snapshot.module_count; i++) {
         const struct snapshot_module *m = &b->snapshot.modules[i];
         const char *path = b->snapshot.strings + m->path, *slash = strrchr(path, '/');
@@ -185,13 +191,19 @@ static int snapshot_diff(lua_State *L)
     return 1;
 }
 
+void script_check_process(lua_State *L, const struct bind_snapshot *a,
+                          const struct bind_snapshot *b)
+{
+    const struct snapshot_meta *x = a->snapshot.meta, *y = b->snapshot.meta;
+    if (x->pid != y->pid || x->process_start != y->process_start)
+        luaL_error(L, "the snapshots are of different processes, so no block of one is a block of "
+                      "the other");
+}
+
 static int push_absent(lua_State *L, int in_at, struct bind_snapshot *in,
                        const struct bind_snapshot *other)
 {
-    const struct snapshot_meta *a = in->snapshot.meta, *b = other->snapshot.meta;
-    if (a->pid != b->pid || a->process_start != b->process_start)
-        return luaL_error(L, "the snapshots are of different processes, so no block of one is "
-                             "a block of the other");
+    script_check_process(L, in, other);
     struct bind_set *out = script_push_set(L, in, in_at), *all = script_push_all(L, in, in_at);
     query_set_absent(&out->set, &all->set, &other->view);
     lua_pop(L, 1);
@@ -266,15 +278,30 @@ static void field_notes(lua_State *L, struct bind_snapshot *b)
     lua_pushstring(L, b->snapshot.strings + b->snapshot.meta->notes);
 }
 
+/* Their number; nil without any. */
+static void field_references(lua_State *L, struct bind_snapshot *b)
+{
+    if (b->snapshot.edge_row)
+        lua_pushinteger(L, (lua_Integer)b->snapshot.edge_count + b->snapshot.root_edge_count);
+    else
+        lua_pushnil(L);
+}
+
 static int snapshot_index(lua_State *L)
 {
     static const struct {
         const char *name;
         void (*push)(lua_State *L, struct bind_snapshot *b);
     } fields[] = {
-        {"bytes", field_bytes},       {"time", field_time},           {"pid", field_pid},
-        {"pause_ms", field_pause_ms}, {"build_ms", field_build_ms},   {"complete", field_complete},
-        {"notes", field_notes},       {"estimated", field_estimated},
+        {"bytes", field_bytes},
+        {"time", field_time},
+        {"pid", field_pid},
+        {"pause_ms", field_pause_ms},
+        {"build_ms", field_build_ms},
+        {"complete", field_complete},
+        {"notes", field_notes},
+        {"estimated", field_estimated},
+        {"references", field_references},
     };
     struct bind_snapshot *b = script_check_snapshot(L, 1);
     const char *name = lua_tostring(L, 2);
@@ -310,6 +337,8 @@ void script_open_snapshot(lua_State *L)
         {"diff", snapshot_diff},
         {"new_since", snapshot_new_since},
         {"gone_since", snapshot_gone_since},
+        {"unreachable", script_snapshot_unreachable},
+        {"roots", script_snapshot_roots},
         {"save", snapshot_save_it},
         {"close", snapshot_close_it},
         {NULL, NULL},

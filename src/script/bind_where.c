@@ -145,6 +145,17 @@ static void want_numbers(struct where *w)
         f->max_age_ns = script_seconds(n);
 }
 
+static void want_reachable(struct where *w, struct bind_set *out)
+{
+    if (lua_getfield(w->L, 2, "reachable") != LUA_TNIL) {
+        const u64 *reached = script_reached(w->L, w->b, "reachable");
+        u64 others = lua_toboolean(w->L, -1) ? 0 : UINT64_MAX;
+        for (u32 i = 0; i < out->set.words; i++)
+            out->set.bits[i] &= reached[i] ^ others;
+    }
+    lua_pop(w->L, 1);
+}
+
 /* [-1 set, +1 set] those for which the function at the top's neighbour says yes. */
 static void keep_by_function(lua_State *L, struct bind_snapshot *b, int function_at,
                              const struct bind_set *in)
@@ -169,8 +180,6 @@ int script_set_where(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     script_check_options(L, 2, where_options);
-    if (lua_getfield(L, 2, "reachable") != LUA_TNIL)
-        script_check_missing(L, "field", "reachable");
     lua_getfield(L, 2, "fn");
     int function_at = lua_gettop(L);
     if (!lua_isnil(L, function_at))
@@ -188,6 +197,7 @@ int script_set_where(lua_State *L)
     want_numbers(&w);
     struct bind_set *out = script_push_set(L, in->owner, 1);
     query_set_filter(&out->set, &in->set, &w.filter);
+    want_reachable(&w, out);
     if (!lua_isnil(L, function_at))
         keep_by_function(L, in->owner, function_at, out);
     return 1;

@@ -15,8 +15,9 @@
 /* X(field of heap.stats(), in its order); all u64. */
 #define HOST_STATS(X)                                                                              \
     X(live_blocks)                                                                                 \
-    X(live_bytes) X(peak_bytes) X(peak_blocks) X(allocations) X(frees) X(untracked_frees) X(lost)  \
-        X(rss_bytes) X(allocator_bytes) X(overhead_bytes)
+    X(live_bytes)                                                                                  \
+    X(peak_bytes) X(peak_blocks) X(allocations) X(frees) X(untracked_frees) X(lost) X(rss_bytes)   \
+        X(allocator_bytes) X(overhead_bytes)
 
 struct host_stats {
 #define X(name) u64 name;
@@ -58,6 +59,7 @@ struct script_limits {
     u64 timeout_ns;   /* of one run */
     u64 memory_bytes; /* of the whole Lua state, `data` and snapshots' handles included */
     u64 every_ns;     /* of MOONHEAP_EVERY: the timer's span before a script sets it; 0 = none */
+    u64 graph_bytes;  /* of what is worked out about a snapshot's references; 0 = no limit */
 };
 
 struct script_run {

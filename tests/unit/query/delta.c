@@ -95,7 +95,7 @@ static void nothing_differs_from_itself(void **state)
             i % WORLD_EPOCHS;
     opened_begin(&now, &w);
     opened_begin(&then, &w);
-    for (u32 key = 0; key < QUERY_KEY_CALLBACK; key++)
+    for (u32 key = 0; key < QUERY_KEY_REFERRERS; key++)
         assert_int_equal(difference((enum query_key)key).row_count, 0);
 }
 

@@ -60,7 +60,7 @@ static void rows_agree_with_the_oracle(void **state)
     for (u32 i = 1; i <= 2000; i++)
         if (test_random(&random) % 3)
             query_set_add(&set, (block_id){i});
-    for (u32 key = 0; key < QUERY_KEY_CALLBACK; key++) {
+    for (u32 key = 0; key < QUERY_KEY_REFERRERS; key++) {
         struct query_partition p = by(&set, (enum query_key)key);
         query_partition_members(&p, &o.memory.memory, &o.memory.memory);
         u64 count = 0, bytes = 0;
@@ -109,7 +109,7 @@ static void an_empty_set_has_no_rows(void **state)
     (void)state;
     opened_begin(&o, &w);
     struct query_set all = opened_all(&o);
-    for (u32 key = 0; key < QUERY_KEY_CALLBACK; key++) {
+    for (u32 key = 0; key < QUERY_KEY_REFERRERS; key++) {
         struct query_partition p = by(&all, (enum query_key)key);
         assert_int_equal(p.row_count, 0);
         query_partition_members(&p, &o.memory.memory, &o.memory.memory);
@@ -147,12 +147,12 @@ static void a_million_blocks(void **state)
     opened_begin(&o, &w);
     struct query_set all = opened_all(&o);
     u64 start = sys_monotonic_ns();
-    for (u32 key = 0; key < QUERY_KEY_CALLBACK; key++) {
+    for (u32 key = 0; key < QUERY_KEY_REFERRERS; key++) {
         struct query_partition p = by(&all, (enum query_key)key);
         assert_true(p.row_count > 0);
     }
     u64 ms = (sys_monotonic_ns() - start) / 1000000;
-    printf("%u keys over a million blocks: %llu ms\n", QUERY_KEY_CALLBACK, (unsigned long long)ms);
+    printf("%u keys over a million blocks: %llu ms\n", QUERY_KEY_REFERRERS, (unsigned long long)ms);
     assert_true(ms < 10000);
 }
 

@@ -41,7 +41,7 @@ static inline bool fake_snapshot(void *context, bool graph, bool contents, struc
     (void)contents;
     if (f->refuse)
         return err_set(e, STATUS_NO_MEMORY, "no address space");
-    if (graph)
+    if (graph && !(f->world.flags & SNAPSHOT_FLAG_GRAPH))
         return err_set(e, STATUS_UNSUPPORTED, "no references here");
     f->snapshots++;
     world_open(&f->world, s);

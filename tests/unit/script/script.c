@@ -221,7 +221,7 @@ static void no_memory_to_begin(void **state)
     struct err e = {0};
     u64 bytes = 1024;
     for (;; bytes += 1024) {
-        struct script_limits limits = {1000000000, bytes, 0};
+        struct script_limits limits = {.timeout_ns = 1000000000, .memory_bytes = bytes};
         struct script *s = script_create(&f.host, &limits, &e);
         if (s) {
             script_destroy(s);

@@ -32,6 +32,12 @@ struct world_vtable {
     i64 to_top;
 };
 
+/* A reference: from a block's word (ids as the blocks came, from 1), or from a root's with source 0.
+ * They must come by source, then root, then word. */
+struct world_edge {
+    u32 source, root, word, target, into;
+};
+
 struct world {
     struct {
         const char *name; /* NULL = no symbol */
@@ -46,6 +52,10 @@ struct world {
     struct world_block *blocks;
     u32 frame_count, stack_count, vtable_count, thread_count, block_count, block_room;
     u64 sample_bytes, process_start, monotonic_ns, flags;
+    struct snapshot_root roots[20]; /* names are not offsets yet: 0 */
+    struct world_edge edges[1000];
+    struct snapshot_tail tails[10];
+    u32 root_count, edge_count, tail_count;
 };
 
 static inline void world_begin(struct world *w)
@@ -146,6 +156,50 @@ static inline void world_blocks(const struct world *w, struct snapshot_writer *o
             sizes[at++] = (struct snapshot_big_size){.block = i + 1, .size = w->blocks[i].size};
 }
 
+static inline u32 world_root(struct world *w, struct snapshot_root root)
+{
+    w->roots[w->root_count] = root;
+    return ++w->root_count;
+}
+
+static inline void world_edge(struct world *w, struct world_edge edge)
+{
+    assert_true(w->edge_count < COUNT_OF(w->edges));
+    w->edges[w->edge_count++] = edge;
+}
+
+static inline void world_references(const struct world *w, struct snapshot_writer *out)
+{
+    u32 held = 0, intos = 0;
+    while (held < w->edge_count && !w->edges[held].source)
+        held++;
+    for (u32 i = held; i < w->edge_count; i++)
+        intos += w->edges[i].into != 0;
+    memcpy(snapshot_writer_whole(out, SNAPSHOT_ROOTS, w->root_count), w->roots,
+           w->root_count * sizeof *w->roots);
+    struct snapshot_root_edge *root_edges = snapshot_writer_whole(out, SNAPSHOT_ROOT_EDGES, held);
+    u32 *row = snapshot_writer_whole(out, SNAPSHOT_EDGE_ROW, (u64)w->block_count + 1);
+    u32 *target = snapshot_writer_whole(out, SNAPSHOT_EDGE_TARGET, w->edge_count - held);
+    u16 *at = snapshot_writer_whole(out, SNAPSHOT_EDGE_AT, w->edge_count - held);
+    struct snapshot_edge_into *into = snapshot_writer_whole(out, SNAPSHOT_EDGE_INTO, intos);
+    for (u32 i = 0; i < w->edge_count; i++) {
+        const struct world_edge *x = &w->edges[i];
+        if (i < held) {
+            root_edges[i] = (struct snapshot_root_edge){x->root, x->word, x->target, x->into};
+            continue;
+        }
+        target[i - held] = x->target;
+        at[i - held] = (u16)x->word;
+        row[x->source] = i - held + 1;
+        if (x->into)
+            *into++ = (struct snapshot_edge_into){i - held, x->into};
+    }
+    for (u32 b = 1; b <= w->block_count; b++)
+        row[b] = row[b] > row[b - 1] ? row[b] : row[b - 1];
+    memcpy(snapshot_writer_whole(out, SNAPSHOT_TAILS, w->tail_count), w->tails,
+           w->tail_count * sizeof *w->tails);
+}
+
 /* The snapshot of the world as it is now. */
 static inline void world_open(const struct world *w, struct snapshot *s)
 {
@@ -198,8 +252,8 @@ static inline void world_open(const struct world *w, struct snapshot *s)
         v[i] = (struct snapshot_vtable){0x410000 + 16 * i, w->vtables[i].to_top,
                                         world_text(text, &text_bytes_used, w->vtables[i].name), 1};
     world_blocks(w, &out);
-    if (w->flags & SNAPSHOT_FLAG_GRAPH) /* a graph without edges */
-        snapshot_writer_whole(&out, SNAPSHOT_EDGE_ROW, (u64)w->block_count + 1);
+    if (w->flags & SNAPSHOT_FLAG_GRAPH)
+        world_references(w, &out);
     memcpy(snapshot_writer_whole(&out, SNAPSHOT_STRINGS, text_bytes_used), text, text_bytes_used);
     memcpy(snapshot_writer_whole(&out, SNAPSHOT_NAMES, name_bytes), names, name_bytes);
     if (!snapshot_writer_finish(&out, s, &e))

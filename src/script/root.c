@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * root.c - roots as people read them.
+ *
+ * Context: pure.
+ * Invariant: a place in a module is given as address - bias, which is what nm and addr2line take.
+ * Registers are in the order of the System V ABI's DWARF numbers (AMD64 supplement, figure 3.36),
+ * as FORMAT.md's word i is register i.
+ */
+#include <string.h>
+
+#include "bind.h"
+
+enum { THREAD_BYTES = 80, PLACE_BYTES = 32 };
+
+static const char *const registers[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi",
+                                        "rbp", "rsp", "r8",  "r9",  "r10", "r11",
+                                        "r12", "r13", "r14", "r15", "rip"};
+
+static void thread_text(const struct snapshot *s, const struct snapshot_root *root,
+                        char out[THREAD_BYTES])
+{
+    const struct snapshot_thread *t = snapshot_thread_of(s, root->thread);
+    if (t)
+        text_format(out, THREAD_BYTES, "thread %s %u", s->strings + t->name, t->tid);
+    else
+        text_format(out, THREAD_BYTES, "thread %u", root->tid);
+}
+
+static const char *file_of(const struct snapshot *s, u32 module)
+{
+    const char *path = s->strings + s->modules[module - 1].path, *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static size_t data_text(const struct snapshot *s, const struct snapshot_root *root, u64 address,
+                        const char *place, char *out, size_t size)
+{
+    const char *name = s->strings + root->name;
+    if (*name)
+        return text_format(out, size, "global %s%s", name, place);
+    if (!root->module)
+        return text_format(out, size, "global 0x%llx", (unsigned long long)address);
+    u64 in_file = address - s->modules[root->module - 1].bias;
+    return text_format(out, size, "global %s+0x%llx", file_of(s, root->module),
+                       (unsigned long long)in_file);
+}
+
+static size_t area_text(const struct snapshot *s, const struct snapshot_root *root, u64 address,
+                        bool whole, char *out, size_t size)
+{
+    char thread[THREAD_BYTES], place[PLACE_BYTES] = "";
+    const char *name = s->strings + root->name;
+    u64 offset = address - root->lo;
+    thread_text(s, root, thread);
+    if (!whole)
+        text_format(place, sizeof place, " +0x%llx", (unsigned long long)offset);
+    switch ((enum snapshot_root_kind)root->kind) {
+    case SNAPSHOT_ROOT_REGISTER:
+        if (whole)
+            return text_format(out, size, "registers of %s", thread);
+        return text_format(out, size, "register %s of %s",
+                           offset / 8 < COUNT_OF(registers) ? registers[offset / 8] : "(vector)",
+                           thread);
+    case SNAPSHOT_ROOT_STACK:
+        return text_format(out, size, "stack of %s%s", thread, place);
+    case SNAPSHOT_ROOT_DEAD_STACK:
+        return text_format(out, size, "dead stack of %s%s", thread, place);
+    case SNAPSHOT_ROOT_THREAD_LOCAL:
+        return text_format(out, size, "thread-local of %s%s%s%s", thread, *name ? " " : "", name,
+                           place);
+    case SNAPSHOT_ROOT_DATA:
+        return data_text(s, root, address, place, out, size);
+    case SNAPSHOT_ROOT_MAPPING:
+        if (*name)
+            return text_format(out, size, "mapping %s%s", name, place);
+        return text_format(out, size, "mapping 0x%llx%s", (unsigned long long)root->lo, place);
+    case SNAPSHOT_ROOT_DECLARED:
+        return text_format(out, size, "declared %s%s", name, place);
+    case SNAPSHOT_ROOT_LIMIT:
+        break;
+    }
+    return 0;
+}
+
+size_t script_root_text(const struct snapshot *s, u32 root_edge, bool whole, char *out, size_t size)
+{
+    const struct snapshot_root_edge *edge = &s->root_edges[root_edge - 1];
+    return area_text(s, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge), whole, out,
+                     size);
+}
+
+/* A named or narrower root says more than the mapping around it. */
+size_t script_address_text(const struct snapshot *s, u64 address, char *out, size_t size)
+{
+    const struct snapshot_root *best = NULL;
+    for (u32 i = 0; i < s->root_count; i++) {
+        const struct snapshot_root *r = &s->roots[i];
+        if (r->kind != SNAPSHOT_ROOT_REGISTER && address >= r->lo && address < r->hi &&
+            (!best || r->hi - r->lo < best->hi - best->lo))
+            best = r;
+    }
+    return best ? area_text(s, best, address, false, out, size) : 0;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tests of paths and pictures as scripts see them.
+ */
+#include "held.h"
+
+static struct fake f;
+
+static int begin(void **state)
+{
+    (void)state;
+    held_begin(&f);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    fake_end(&f);
+    return 0;
+}
+
+static void why(void **state)
+{
+    (void)state;
+    fake_prints(&f,
+                HELD
+                "for _, i in ipairs{1, 5, 3, 4, 6, 7, 11, 8, 12} do print(block(i):why()) end\n"
+                "local p = block(4):why() print(#p, p[1] == block(1), p[4] == block(4), p[5],"
+                " p.root, p.weak, p.nothing) print(block(7):why().weak)\n",
+                "global server+0x40 → site:table\n"
+                "global server+0x40 → site:table+0x8 → site:leaf\n"
+                "global server+0x40 → site:table+0x0 → site:node+0x8 → site:node\n"
+                "global server+0x40 → site:table+0x0 → site:node+0x8 x2 → site:node\n"
+                "stack of thread main 4711 +0x80 → site:leaf (only by: interior pointer)\n"
+                "dead stack of thread main 4711 +0x10 → site:leaf (only by: dead stack slot)\n"
+                "register rbx of thread main 4711 → site:table+0x8 → site:leaf"
+                " (only by: unused tail)\n"
+                "nil\nnil\n"
+                "4\ttrue\ttrue\tnil\tglobal server+0x40\tnil\tnil\ndead stack slot\n");
+}
+
+static void printed(void **state)
+{
+    (void)state;
+    fake_prints(&f, HELD "block(4):why():print() block(6):why():print()",
+                "global server+0x40\n"
+                "  → site:table+0x0  0x1000  256 B  from table\n"
+                "  → site:node+0x8 x2  0x2000  64 B  from node\n"
+                "  → site:node  0x4000  64 B  from node\n"
+                "stack of thread main 4711 +0x80\n"
+                "  → site:leaf  0x6000  64 B  from leaf\n"
+                "  (only by: interior pointer)\n");
+}
+
+static void paths_of_sets(void **state)
+{
+    (void)state;
+    fake_prints(&f,
+                HELD
+                "for _, p in ipairs(s:all():paths{limit = 3}) do print(p) end\n"
+                "print(#s:all():paths(), #s:unreachable():paths(), #s:all():paths{limit = 0})\n"
+                "local five = s:all():where{fn = function(b) return b == block(5) end}\n"
+                "print(#five:paths(), five:paths()[1])\n",
+                "global server+0x40 → site:table\n"
+                "global server+0x40 → site:table+0x0 → site:node\n"
+                "global server+0x40 → site:table+0x0 → site:node+0x8 → site:node\n"
+                "8\t0\t0\n1\tglobal server+0x40 → site:table+0x8 → site:leaf\n");
+    fake_fails(&f, HELD "s:all():paths{limt = 3}", "unknown option 'limt'");
+}
+
+static void pictures(void **state)
+{
+    (void)state;
+    fake_prints(&f, HELD "local t = block(5):why():dot() print(t)",
+                "digraph heap {\n    rankdir=LR;\n    node [shape=box, fontname=monospace];\n"
+                "    r4 [shape=ellipse, label=\"global server+0x40\"];\n"
+                "    b1 [label=\"site:table\\n0x1000\\n256 B\"];\n"
+                "    r4 -> b1 [label=\"\"];\n"
+                "    b5 [label=\"site:leaf\\n0x5000\\n64 B\"];\n"
+                "    b1 -> b5 [label=\"+0x8\"];\n}\n\n");
+    fake_prints(&f,
+                HELD
+                "local path = run.script:gsub('[^/]*$', 'x.dot')\n"
+                "print(s:all():dot(path, {limit = 2})) local t = io.open(path):read('a')\n"
+                "print(t:find('and 10 more blocks', 1, true) ~= nil, t == s:all():dot{limit = 2},"
+                " #s:all():dot() > #t)\n"
+                "print(block(5):why():dot(path), #io.open(path):read('a') < 500)\n"
+                "print(s:all():dot('/nowhere/x.dot'))",
+                "true\ntrue\ttrue\ttrue\ntrue\ttrue\n"
+                "nil\tcannot write /nowhere/x.dot: No such file or directory\n");
+    fake_fails(&f, HELD "s:all():dot('x', 3)", "table expected");
+}
+
+/* Links of two types by turns, which no run can stand for. */
+static void long_paths(void **state)
+{
+    (void)state;
+    struct world *w = &f.world;
+    enum { LINKS = 300 };
+    u32 makers[2] = {world_calls(w, "main", "odd", NULL), world_calls(w, "main", "even", NULL)};
+    for (u32 i = 0; i < LINKS; i++)
+        world_block(w, 0x100000 + 0x100 * i, 64, makers[i % 2]);
+    world_edge(w, (struct world_edge){12, 0, 0, 13, 0});
+    for (u32 i = 1; i < LINKS; i++)
+        world_edge(w, (struct world_edge){12 + i, 0, 0, 13 + i, 0});
+    memmove(&w->edges[5], &w->edges[4], (w->edge_count++ - 4) * sizeof *w->edges);
+    w->edges[4] = (struct world_edge){0, 4, 9, 12, 0};
+    fake_prints(&f,
+                "local s = heap.snapshot() local p = s:at(0x100000 + 0x100 * 299):why()\n"
+                "local t = tostring(p) print(#p, select(2, t:gsub('→', '')), t:sub(-24))",
+                "301\t41\tx0 → ... → site:even\n");
+    const char *at = fake_run(&f, "heap.snapshot():at(0x100000 + 0x100 * 299):why():print()");
+    u32 lines = 0;
+    for (; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(lines, 1 + 200 + 1); /* the root, steps and the dots, the last step */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(why, begin, end),
+        cmocka_unit_test_setup_teardown(printed, begin, end),
+        cmocka_unit_test_setup_teardown(paths_of_sets, begin, end),
+        cmocka_unit_test_setup_teardown(pictures, begin, end),
+        cmocka_unit_test_setup_teardown(long_paths, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
