@@ -52,8 +52,10 @@ def test_first_session():
                                   folder)
     finally:
         shutil.rmtree(folder)
-    check(out.count("DBG>> debug_script.lua run ") == 3, "three answers by poke", out)
-    check(errors.count("DBG>> debug_script.lua run 4, ") == 1, "and one by the signal", errors)
+    check(out.count("DBG>> debug_script.lua run ") == 4, "four answers by poke", out)
+    check(re.search(r"^global session_server\+0x\w+ → site:make_session$", out, re.M),
+          "and why it is still there", out)
+    check(errors.count("DBG>> debug_script.lua run 5, ") == 1, "and one by the signal", errors)
     check("1 000" in out and "make_session" in out, "the leak is seen", out)
     check("+500" in out, "and its growth", out)
     check("session_server ./socket" in out, "ps lists it", out)
