@@ -8,7 +8,7 @@
  */
 #include "job.h"
 
-enum { BATCH = 2048 };
+enum { BATCH = 1 << 16 }; /* each call looks anew at which pages of the index are in use */
 
 u32 freeze_blocks_room(void)
 {

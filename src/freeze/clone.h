@@ -32,8 +32,4 @@ void clone_finish(struct clone_shared *shared) __attribute__((noreturn));
  * (*late). */
 bool clone_await(int pid, struct clone_shared *shared, u64 patience_ns, bool *late);
 
-/* memory.c: bytes that may be taken without harm to others: half of what the machine, and the
- * control group of the process, have left. */
-u64 memory_room(void);
-
 #endif

@@ -10,12 +10,6 @@
 
 enum { GRANULES = 1 << (FINDER_REGION_SHIFT - FINDER_GRANULE_SHIFT) };
 
-static u64 size_of(const struct finder *f, u32 block)
-{
-    u64 size = f->size[block];
-    return size == UINT32_MAX ? f->big_size(f->context, block) : size;
-}
-
 /* Makes the leaf of a region reach from one granule to another, both in it. */
 static void reach(struct finder *f, u64 first, u64 last)
 {
@@ -32,8 +26,11 @@ static void reach(struct finder *f, u64 first, u64 last)
 
 static void reach_all(struct finder *f)
 {
+    u64 in_region = (1ul << FINDER_REGION_SHIFT) - 1;
     for (u32 i = 0; i < f->count; i++) {
-        u64 size = size_of(f, i), end = f->addr[i] + (size ? size - 1 : 0);
+        u64 size = f->size(f->context, i), end = f->addr[i] + (size ? size - 1 : 0);
+        f->block[i] = (f->addr[i] & in_region) << FINDER_SIZE_BITS |
+                      (size < FINDER_SIZE_MASK ? size : FINDER_SIZE_MASK);
         if (end >> FINDER_ADDRESS_BITS)
             continue;
         u64 first = f->addr[i] >> FINDER_GRANULE_SHIFT, last = end >> FINDER_GRANULE_SHIFT;
@@ -64,6 +61,10 @@ static void fill(struct finder *f)
     u32 below = 0;
     for (u32 i = 1; i <= f->leaf_count; i++) {
         struct finder_leaf *l = &f->leaves[i];
+        u64 region = ROUND_DOWN(l->lo, (u64)GRANULES) << FINDER_GRANULE_SHIFT;
+        while (below < f->count && f->addr[below] < region)
+            below++;
+        l->base = below;
         for (u64 g = 0; g <= l->count; g++) {
             u64 start = (l->lo + g) << FINDER_GRANULE_SHIFT;
             while (below < f->count && f->addr[below] < start)
@@ -73,19 +74,23 @@ static void fill(struct finder *f)
     }
 }
 
-bool finder_begin(struct finder *f, const u64 *addresses, const u32 *sizes, u32 count,
-                  u64 (*big_size)(const void *context, u32 block), const void *context)
+u32 finder_block_slowly(const struct finder *f, u32 block, u64 address, u64 *offset)
 {
-    *f = (struct finder){.addr = addresses,
-                         .size = sizes,
-                         .count = count,
-                         .big_size = big_size,
-                         .context = context};
+    *offset = address - f->addr[block];
+    return *offset < f->size(f->context, block) || *offset == 0 ? block + 1 : 0;
+}
+
+bool finder_begin(struct finder *f, const u64 *addresses, u32 count,
+                  u64 (*size)(const void *context, u32 block), const void *context)
+{
+    *f = (struct finder){.addr = addresses, .count = count, .size = size, .context = context};
     f->bytes = ROUND_UP(FINDER_REGIONS * sizeof(u32) +
                             (FINDER_REGIONS + 1) * sizeof(struct finder_leaf),
                         PAGE_BYTES);
     f->leaves = sys_map(f->bytes);
-    if (!f->leaves)
+    f->block_bytes = ROUND_UP(count * sizeof(u64) + 1, PAGE_BYTES);
+    f->block = sys_map(f->block_bytes);
+    if (!f->leaves || !f->block)
         return false;
     f->root = (u32 *)(f->leaves + FINDER_REGIONS + 1);
     reach_all(f);
@@ -99,6 +104,8 @@ void finder_end(struct finder *f)
 {
     if (f->leaves)
         sys_unmap(f->leaves, f->bytes);
+    if (f->block)
+        sys_unmap(f->block, f->block_bytes);
     if (f->entries)
         sys_unmap(f->entries, f->entry_bytes);
 }

@@ -31,7 +31,7 @@ static bool write_image(struct freeze_job *j, const struct stop *stop,
     if (!regions)
         return false;
     clone_seal();
-    bool ok = freeze_stacks(j) && freeze_vtables(j) &&
+    bool ok = freeze_stacks(j) && freeze_vtables(j, regions) &&
               scan_references(j, regions, stop, r, memory_bytes);
     regions_free(regions);
     if (ok)

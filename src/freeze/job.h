@@ -44,6 +44,14 @@ struct freeze_process {
     char exe[4096];
 };
 void freeze_process_read(struct freeze_process *p);
+/* The beginning of a file as a string; false when there is nothing. */
+bool freeze_process_text(const char *path, char *out, size_t size);
+
+/* memory.c: bytes that may be taken without harm to others: half of what the machine, and the
+ * control group of the process, have left. */
+u64 memory_room(void);
+/* A figure of /proc/meminfo, in bytes; UINT64_MAX when it is not there. */
+u64 memory_figure(const char *key);
 
 struct freeze_job {
     struct snapshot_writer *w;
@@ -97,8 +105,9 @@ u64 freeze_blocks_bytes(const struct freeze_blocks *b, u32 block);
 /* stacks.c: FRAMES and STACKS; numbers in the stack column become stack ids */
 bool freeze_stacks(struct freeze_job *j);
 
-/* vtables.c: VTABLES and BLOCK_VTABLE */
-bool freeze_vtables(struct freeze_job *j);
+/* vtables.c: VTABLES and BLOCK_VTABLE. `regions` is NULL where the program runs on. */
+struct regions;
+bool freeze_vtables(struct freeze_job *j, struct regions *regions);
 
 /* Bytes of address space for the things whose number is not known beforehand. */
 enum {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * memory.c - how much memory an image may take.
+ * memory.c - how much memory an image may take, and what else /proc says of memory.
  *
  * Context: frozen.
  * Invariant: what cannot be read sets no limit; the smallest of those that can be is the limit.
@@ -8,20 +8,9 @@
  * memory, and the program would be next.
  * Formats: proc(5) for meminfo and cgroup; kernel: Documentation/admin-guide/cgroup-v2.rst.
  */
-#include <fcntl.h>
 #include <string.h>
 
-#include "clone.h"
-
-static bool read_text(const char *path, char *out, size_t size)
-{
-    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-    long got = fd < 0 ? -1 : sys_read(fd, out, size - 1);
-    if (fd >= 0)
-        sys_close(fd);
-    out[got > 0 ? got : 0] = '\0';
-    return got > 0;
-}
+#include "job.h"
 
 static bool number_at(const char *text, u64 *n)
 {
@@ -46,7 +35,7 @@ static bool number_in(const char *folder, const char *file, u64 *n)
 {
     char path[600], text[64];
     text_format(path, sizeof path, "/sys/fs/cgroup%s/%s", folder, file);
-    return read_text(path, text, sizeof text) && number_at(text, n);
+    return freeze_process_text(path, text, sizeof text) && number_at(text, n);
 }
 
 /* The group itself and all those above it have a limit of their own. */
@@ -54,7 +43,7 @@ static u64 group_room(void)
 {
     char text[500];
     u64 least = UINT64_MAX, most, used;
-    if (!read_text("/proc/thread-self/cgroup", text, sizeof text))
+    if (!freeze_process_text("/proc/thread-self/cgroup", text, sizeof text))
         return least;
     const char *unified = strncmp(text, "0::", 3) == 0 ? text + 3 : behind(text, "\n0::");
     if (!unified)
@@ -76,14 +65,17 @@ static u64 group_room(void)
     }
 }
 
+u64 memory_figure(const char *key)
+{
+    char text[4096];
+    u64 kilobytes;
+    const char *found =
+        freeze_process_text("/proc/meminfo", text, sizeof text) ? behind(text, key) : NULL;
+    return found && number_at(found, &kilobytes) ? kilobytes * 1024 : UINT64_MAX;
+}
+
 u64 memory_room(void)
 {
-    char text[512];
-    u64 kilobytes, room = group_room();
-    const char *found = read_text("/proc/meminfo", text, sizeof text)
-                            ? behind(text, "MemAvailable:")
-                            : NULL;
-    if (found && number_at(found, &kilobytes) && kilobytes < room / 1024)
-        room = kilobytes * 1024;
-    return room / 2;
+    u64 group = group_room(), machine = memory_figure("MemAvailable:");
+    return (group < machine ? group : machine) / 2;
 }

@@ -9,13 +9,14 @@
 
 #include "job.h"
 
-static void read_text(const char *path, char *out, size_t size)
+bool freeze_process_text(const char *path, char *out, size_t size)
 {
     int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
     long got = fd < 0 ? 0 : sys_read(fd, out, size - 1);
     out[got > 0 ? got : 0] = '\0';
     if (fd >= 0)
         sys_close(fd);
+    return got > 0;
 }
 
 /* The number in the nth field (from 0), fields being parted by one space. */
@@ -33,11 +34,11 @@ void freeze_process_read(struct freeze_process *p)
 {
     char text[1024];
     p->pid = (u64)sys_getpid();
-    read_text("/proc/thread-self/statm", text, sizeof text);
+    freeze_process_text("/proc/thread-self/statm", text, sizeof text);
     p->rss_bytes = field(text, 1) * PAGE_BYTES;
 
     /* The second field is the name in brackets, and may itself hold spaces and brackets. */
-    read_text("/proc/self/stat", text, sizeof text);
+    freeze_process_text("/proc/self/stat", text, sizeof text);
     const char *name_end = text;
     for (const char *at = text; *at; at++)
         if (*at == ')')

@@ -6,7 +6,8 @@
  * Which pages were written: a clone gets the page table entries of private memory that was (fork(2)
  * copies them), so /proc/PID/pagemap says "present" or "swapped" of exactly those (kernel:
  * Documentation/admin-guide/mm/pagemap.rst). Reading the others would fill the clone with zeros,
- * and a heap may have reserved far more than it has touched.
+ * and a heap may have reserved far more than it has touched. Where nothing is ever swapped,
+ * mincore(2) says the same for a tenth of the price: it does not look at the pages themselves.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -58,6 +59,7 @@ struct regions *regions_read(struct freeze_strings *strings)
     struct regions *r = sys_map(ROUND_UP(sizeof *r, PAGE_BYTES));
     if (!r)
         return NULL;
+    r->swap = memory_figure("SwapTotal:") != 0;
     r->pagemap = sys_open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC, 0);
     r->list = sys_map(REGIONS_MAX * sizeof *r->list);
     if (r->list && read_maps(r, strings))
@@ -94,15 +96,18 @@ const struct region *regions_find(struct regions *r, u64 address)
     return &r->list[lo];
 }
 
+/* Fills held[], a byte for each page. */
 static void look_at(struct regions *r, u64 page, u64 end)
 {
     u64 count = end - page < REGIONS_WINDOW ? end - page : REGIONS_WINDOW;
-    size_t bytes = count * sizeof(u64);
-    long got = r->pagemap < 0 ? -1 : sys_pread(r->pagemap, r->window, bytes, page * sizeof(u64));
-    if (got != (long)bytes)
-        memset(r->window, 0xff, bytes);
     r->window_page = page;
     r->window_count = count;
+    if (!r->swap && sys_call(SYS_mincore, page * PAGE_BYTES, count * PAGE_BYTES, r->held) == 0)
+        return;
+    size_t bytes = count * sizeof *r->entries;
+    long got = r->pagemap < 0 ? -1 : sys_pread(r->pagemap, r->entries, bytes, page * sizeof(u64));
+    for (u64 i = 0; i < count; i++)
+        r->held[i] = got != (long)bytes || r->entries[i] >> 62; /* present or swapped */
 }
 
 bool regions_holds(struct regions *r, u64 address)
@@ -115,5 +120,5 @@ bool regions_holds(struct regions *r, u64 address)
         return true;
     if (page - r->window_page >= r->window_count)
         look_at(r, page, in->hi / PAGE_BYTES);
-    return r->window[page - r->window_page] >> 62; /* present or swapped */
+    return r->held[page - r->window_page];
 }

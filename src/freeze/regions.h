@@ -33,11 +33,13 @@ struct regions {
     struct region *list;
     u32 count;
     bool cut; /* there are more */
-    int pagemap;
+    bool swap;   /* pages may be there though they are not in memory */
+    int pagemap; /* -1 = none */
     u32 at; /* the region last looked at */
     u64 window_page;
     u64 window_count; /* pages of the window */
-    u64 window[REGIONS_WINDOW];
+    u8 held[REGIONS_WINDOW];
+    u64 entries[REGIONS_WINDOW];
     struct maps_region line;
     char buffer[MAPS_BUFFER_BYTES];
 };

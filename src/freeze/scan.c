@@ -8,7 +8,7 @@
  *
  * How it is fast: most words are refused by one look at the finder's root table, which stays in the
  * nearest cache. Those that remain wait in a batch while the memory that their search needs is
- * fetched: first the finder's entry, then the addresses that it leads to. So a search costs two
+ * fetched: first the finder's entry, then the blocks that it leads to. So a search costs two
  * cache misses that overlap with 63 others', instead of two that do not.
  */
 #include <string.h>
@@ -24,7 +24,7 @@ enum {
 };
 
 struct candidate {
-    const u32 *entry; /* of the finder */
+    struct finder_place place;
     u64 value;
     u32 source; /* block or root, from 1 */
     u32 word;
@@ -60,7 +60,7 @@ static void begin_rows(struct scan *s, u32 until)
     s->high = 0;
 }
 
-static void write_edge(struct scan *s, const struct candidate *c, u32 target)
+static void write_edge(struct scan *s, const struct candidate *c, u32 target, u64 into)
 {
     if (s->rows_done < c->source)
         begin_rows(s, c->source);
@@ -75,7 +75,6 @@ static void write_edge(struct scan *s, const struct candidate *c, u32 target)
         s->far[s->fars++] = (struct snapshot_edge_far){.edge = s->edges, .high = high};
         s->high = high;
     }
-    u64 into = c->value - s->finder.addr[target - 1];
     if (into)
         s->into[s->intos++] = (struct snapshot_edge_into){
             .edge = s->edges, .into = into < SNAPSHOT_INTO_FAR ? (u32)into : SNAPSHOT_INTO_FAR};
@@ -83,13 +82,12 @@ static void write_edge(struct scan *s, const struct candidate *c, u32 target)
     s->at[s->edges++] = (u16)c->word;
 }
 
-static void write_root_edge(struct scan *s, const struct candidate *c, u32 target)
+static void write_root_edge(struct scan *s, const struct candidate *c, u32 target, u64 into)
 {
     if (s->root_edge_count == s->root_edge_room) {
         s->full = true;
         return;
     }
-    u64 into = c->value - s->finder.addr[target - 1];
     s->root_edges[s->root_edge_count++] = (struct snapshot_root_edge){
         .root = c->source,
         .at = c->word,
@@ -103,32 +101,32 @@ static NOINLINE void search_batch(struct scan *s)
 {
     const struct finder *f = &s->finder;
     for (u32 i = 0; i < s->waiting; i++) {
-        u32 begin = *s->batch[i].entry;
-        begin -= begin > 0;
-        __builtin_prefetch(&f->addr[begin]);
-        __builtin_prefetch(&f->size[begin]);
+        const u32 *entry = s->batch[i].place.entry;
+        __builtin_prefetch(&f->block[entry[0]]);
+        __builtin_prefetch(&f->block[entry[1]]);
     }
     for (u32 i = 0; i < s->waiting; i++) {
         const struct candidate *c = &s->batch[i];
-        u32 target = finder_block(f, c->entry, c->value);
+        u64 into = 0;
+        u32 target = finder_block(f, c->place, c->value, &into);
         if (!target)
             continue;
         if (s->from_roots)
-            write_root_edge(s, c, target);
+            write_root_edge(s, c, target, into);
         else
-            write_edge(s, c, target);
+            write_edge(s, c, target, into);
     }
     s->waiting = 0;
 }
 
 static ALWAYS_INLINE void take_word(struct scan *s, u32 source, u32 word, u64 value)
 {
-    const u32 *entry = finder_entry(&s->finder, value);
-    if (LIKELY(!entry))
+    struct finder_place place;
+    if (LIKELY(!finder_near(&s->finder, value, &place)))
         return;
-    __builtin_prefetch(entry);
+    __builtin_prefetch(place.entry);
     s->batch[s->waiting++] =
-        (struct candidate){.entry = entry, .value = value, .source = source, .word = word};
+        (struct candidate){.place = place, .value = value, .source = source, .word = word};
     if (s->waiting == BATCH)
         search_batch(s);
 }
@@ -163,7 +161,7 @@ static ALWAYS_INLINE void take_area(struct scan *s, u32 source, u64 lo, u64 hi)
 
 /* --- the whole ----------------------------------------------------------------------------- */
 
-static u64 big_size(const void *blocks, u32 block)
+static u64 size_of(const void *blocks, u32 block)
 {
     return freeze_blocks_bytes(blocks, block);
 }
@@ -281,7 +279,7 @@ bool scan_references(struct freeze_job *j, struct regions *regions, const struct
     if (ok) {
         s->job = j;
         s->regions = regions;
-        ok = finder_begin(&s->finder, b->addr, b->size, b->count, big_size, b) &&
+        ok = finder_begin(&s->finder, b->addr, b->count, size_of, b) &&
              roots_begin(&x, j, regions, stop, r) && make_room(s, &x, memory_bytes) &&
              scan_blocks(s) && scan_roots(s, &x);
         trim(s);

@@ -2,8 +2,8 @@
  *
  * vtables.c - which blocks begin with a C++ virtual table, and of which type.
  *
- * Context: frozen. The program's memory is read with sys_read_memory only, since threads run on
- * and any address may go at any moment.
+ * Context: frozen. The program's memory is read with sys_read_memory, since threads run on and any
+ * address may go at any moment; in a clone, where it does not change, blocks are read as they are.
  * Invariant: a value is accepted only when everything that the Itanium C++ ABI (2.9.5) promises of
  * a virtual table holds: before it the offset to the top of the object and a type_info, whose own
  * virtual table is that of a class of namespace __cxxabiv1 and whose name is a mangled type name.
@@ -15,7 +15,7 @@
  */
 #include <string.h>
 
-#include "job.h"
+#include "regions.h"
 
 enum {
     WINDOW_BYTES = 1 << 18,
@@ -166,6 +166,19 @@ static u32 window_end(const struct freeze_blocks *b, u32 first)
     return i;
 }
 
+static void search_standing(struct search *s, const struct freeze_blocks *b, u32 *column,
+                            struct regions *regions)
+{
+    for (u32 i = 0; i < b->count; i++) {
+        u64 at = b->addr[i];
+        if (b->size[i] < sizeof(u64) || at % sizeof(u64) || !regions_holds(regions, at))
+            continue;
+        u32 vtable = vtable_of(s, *(const u64 *)at);
+        if (vtable)
+            column[i] = vtable;
+    }
+}
+
 static void search_blocks(struct search *s, const struct freeze_blocks *b, u32 *column)
 {
     for (u32 i = 0, end; i < b->count; i = end) {
@@ -188,7 +201,7 @@ static void search_blocks(struct search *s, const struct freeze_blocks *b, u32 *
     }
 }
 
-bool freeze_vtables(struct freeze_job *j)
+bool freeze_vtables(struct freeze_job *j, struct regions *regions)
 {
     struct snapshot_vtable *vtables =
         snapshot_writer_whole(j->w, SNAPSHOT_VTABLES, FREEZE_VTABLES_ROOM);
@@ -203,10 +216,11 @@ bool freeze_vtables(struct freeze_job *j)
 
     u64 probe;
     j->unreadable = sys_read_memory((u64)(uintptr_t)&scratch_bytes, &probe, sizeof probe) == 0;
-    if (!j->unreadable) {
-        note_chunks(s);
+    note_chunks(s);
+    if (regions)
+        search_standing(s, &j->blocks, column, regions);
+    else if (!j->unreadable)
         search_blocks(s, &j->blocks, column);
-    }
     snapshot_writer_trim(j->w, SNAPSHOT_VTABLES, s->vtable_count);
     if (s->vtable_count == 0)
         snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_VTABLE, 0);

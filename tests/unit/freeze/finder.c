@@ -6,18 +6,13 @@
 #include "freeze/finder.h"
 
 enum { MOST = 200000 };
-static u64 addresses[MOST], big[MOST];
-static u32 sizes[MOST], count;
+static u64 addresses[MOST], sizes[MOST];
+static u32 count;
 
-static u64 big_size(const void *context, u32 block)
+static u64 size_of(const void *context, u32 block)
 {
-    assert_ptr_equal(context, big);
-    return big[block];
-}
-
-static u64 size_of(u32 i)
-{
-    return sizes[i] == UINT32_MAX ? big[i] : sizes[i];
+    assert_ptr_equal(context, sizes);
+    return sizes[block];
 }
 
 /* The block that begins last at or below the address, if it reaches it. */
@@ -34,13 +29,17 @@ static u32 expected(u64 address)
     if (lo == 0)
         return 0;
     u64 offset = address - addresses[lo - 1];
-    return offset == 0 || offset < size_of(lo - 1) ? lo : 0;
+    return offset == 0 || offset < sizes[lo - 1] ? lo : 0;
 }
 
 static u32 found(const struct finder *f, u64 address)
 {
-    const u32 *entry = finder_entry(f, address);
-    return entry ? finder_block(f, entry, address) : 0;
+    struct finder_place place;
+    u64 into = 0;
+    u32 block = finder_near(f, address, &place) ? finder_block(f, place, address, &into) : 0;
+    if (block)
+        assert_int_equal(into, address - addresses[block - 1]);
+    return block;
 }
 
 static u64 chance(u64 below)
@@ -52,8 +51,7 @@ static u64 chance(u64 below)
 static void add(u64 *at, u64 size)
 {
     addresses[count] = *at;
-    sizes[count] = size < UINT32_MAX ? (u32)size : UINT32_MAX;
-    big[count++] = size;
+    sizes[count++] = size;
     *at += (size + 8 + 15) / 16 * 16 + (size < 24 ? 16 : 0);
 }
 
@@ -67,7 +65,7 @@ static void heap_by_chance(void)
             at += chance(5ul << 30) / 16 * 16;
         if (dice == 5 && at < 0x600000000000)
             at = 0x7f0000000000 + chance(1ul << 36) / 16 * 16;
-        u64 size = dice < 900 ? chance(200) : dice < 998 ? chance(100000) : chance(6ul << 30);
+        u64 size = dice < 900 ? chance(200) : dice < 998 ? chance(100000) : chance(20ul << 30);
         add(&at, dice < 20 ? 0 : size);
     }
 }
@@ -87,11 +85,11 @@ static void it_finds_what_halving_finds(void **state)
     for (u32 round = 0; round < 12; round++) {
         heap_by_chance();
         struct finder f;
-        assert_true(finder_begin(&f, addresses, sizes, count, big_size, big));
+        assert_true(finder_begin(&f, addresses, count, size_of, sizes));
         for (u32 i = 0; i < count; i++) {
             ask_around(&f, addresses[i]);
-            ask_around(&f, addresses[i] + size_of(i));
-            ask_around(&f, addresses[i] + size_of(i) / 2);
+            ask_around(&f, addresses[i] + sizes[i]);
+            ask_around(&f, addresses[i] + sizes[i] / 2);
             ask_around(&f, addresses[i] + chance(1 << 20));
         }
         for (u32 i = 0; i < 20000; i++)
@@ -107,7 +105,7 @@ static void no_blocks_no_answer(void **state)
     (void)state;
     struct finder f;
     count = 0;
-    assert_true(finder_begin(&f, addresses, sizes, 0, big_size, big));
+    assert_true(finder_begin(&f, addresses, 0, size_of, sizes));
     ask_around(&f, 0x7f0000001000);
     finder_end(&f);
 }
