@@ -24,14 +24,14 @@ print("unreachable", table.concat(lost, " "))
 
 # size: what `why` must begin with
 HOLDERS = {
-    1001: r"global holders\+0x\w+ → site:hold$",
-    1002: r"global holders\+0x\w+ → site:hold$",
-    1003: r"thread-local of thread holders \d+",
-    1004: r"thread-local of thread holders \d+",
-    1005: r"global holders\+0x\w+ → site:hold\+0x0 → site:hold$",
-    1006: r"global holders\+0x\w+ → site:hold \(only by: interior pointer\)$",
+    1001: r"global unheld\+0x\w+ → site:hold$",
+    1002: r"global unheld\+0x\w+ → site:hold$",
+    1003: r"thread-local of thread unheld \d+",
+    1004: r"thread-local of thread unheld \d+",
+    1005: r"global unheld\+0x\w+ → site:hold\+0x0 → site:hold$",
+    1006: r"global unheld\+0x\w+ → site:hold \(only by: interior pointer\)$",
     1007: r"mapping",
-    1008: r"stack of thread holders \d+",
+    1008: r"stack of thread unheld \d+",
 }
 CYCLE = [1009, 1010]
 
@@ -48,7 +48,7 @@ def rows(run):
 
 
 def test_each_way_of_holding():
-    with Program([victim("holders")]) as program:
+    with Program([victim("unheld")]) as program:
         check(program.hear() == "held", "the victim holds its blocks")
         run = program.run(LOOK)
         found, lost = rows(run)
@@ -68,7 +68,7 @@ def test_each_way_of_holding():
 
 
 def test_offline_says_the_same():
-    with Program([victim("holders")], args="snap.moonheap") as program:
+    with Program([victim("unheld")], args="snap.moonheap") as program:
         check(program.hear() == "held", "the victim holds its blocks")
         program.run("data.s = heap.snapshot() data.s:save(args[1])")
         live = program.run(LOOK).body.strip()
