@@ -32,7 +32,7 @@ struct freeze_report {
     enum freeze_way way;
     u64 pause_ns;          /* from the first thread asked to stop to the last let go */
     u32 threads;           /* that stood */
-    u32 missed, moving;    /* that could not be stopped; that stood in the middle of a realloc */
+    u32 missed;            /* that could not be stopped */
     const char *unstopped; /* why nobody was stopped */
 };
 

@@ -83,14 +83,9 @@ static void describe_stop(struct freeze_job *j, const struct stop *s, struct fre
     for (u32 i = 0; i < s->count; i++)
         report->threads += s->threads[i].state == STOP_STOPPED;
     report->missed = s->missed;
-    report->moving = s->moving;
     if (s->missed)
         freeze_job_remark(j, "%u threads could not be stopped: what only they hold may seem lost\n",
                           s->missed);
-    if (s->moving)
-        freeze_job_remark(j, "%u threads were moving a block (realloc): what only it holds may "
-                             "seem lost\n",
-                          s->moving);
     if (!s->missed)
         j->flags |= SNAPSHOT_FLAG_STOPPED;
 }

@@ -16,6 +16,9 @@ enum {
     RED_ZONE = 128,         /* bytes below the stack pointer in use (x86-64 psABI, 3.2.2) */
     THREAD_BLOCK = 4096,    /* behind the thread pointer: struct pthread, at most */
     THREAD_BLOCK_LEAST = 2304,
+    MOVING_MAX = 256,
+    MOVING_FRAMES = 4096,     /* of a thread in realloc */
+    MOVING_UNKNOWN = 1 << 20, /* bytes of a block whose length is not known */
     ARENA_ALIGN = 64 << 20, /* of the heaps of malloc's arenas */
 };
 #define ROOT_BYTES_MAX (16ull << 30) /* words of a root are counted in 32 bits */
@@ -43,6 +46,32 @@ static void exclude(struct roots *x, u64 lo, u64 hi)
         x->cut = true;
     else
         x->excluded[x->excluded_count++] = (struct own_range){lo, hi};
+}
+
+/* How many blocks begin below the address. */
+static u32 blocks_below(const struct roots *x, u64 address)
+{
+    const struct freeze_blocks *b = &x->job->blocks;
+    u32 lo = 0, hi = b->count;
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (b->addr[mid] < address)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static u64 block_end(const struct roots *x, u32 block)
+{
+    return x->job->blocks.addr[block] + freeze_blocks_bytes(&x->job->blocks, block);
+}
+
+static bool holds_block(const struct roots *x, u64 address)
+{
+    u32 below = blocks_below(x, address + 1);
+    return below > 0 && address < block_end(x, below - 1);
 }
 
 /* --- threads ------------------------------------------------------------------------------- */
@@ -131,8 +160,6 @@ static void dead_root(struct roots *x, struct snapshot_root root, u64 lo, u64 hi
     exclude(x, lo, hi);
 }
 
-static bool holds_block(const struct roots *x, u64 address);
-
 /* A thread usually stands on the stack that it was made with, whose end holds its thread-local
  * storage; but it may run on another one (sigaltstack, a coroutine's), and all of its own is then
  * taken for live. */
@@ -165,6 +192,58 @@ static void thread_roots(struct roots *x, const struct stop_thread *t)
         stack_root(x, root, live < on->lo ? on->lo : live, on->hi);
 }
 
+/* A block in the middle of a realloc is where it was, or somewhere that only the registers and the
+ * innermost frames of its thread know, or half here and half there. */
+static void moving_area(struct roots *x, const struct track_moving *m, u64 at)
+{
+    const struct region *r = writable(x, at);
+    u32 next = blocks_below(x, at);
+    if (!r || holds_block(x, at) || freeze_modules_now(&x->job->modules, at))
+        return;
+    u64 bytes = m->bytes ? m->bytes : MOVING_UNKNOWN, end = r->hi;
+    end = end - at > bytes ? at + bytes : end;
+    if (next < x->job->blocks.count && x->job->blocks.addr[next] < end)
+        end = x->job->blocks.addr[next];
+    if (end > at)
+        add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_MAPPING,
+                                      .lo = at,
+                                      .hi = end,
+                                      .tid = (u32)m->tid,
+                                      .thread = number_of(x, m->tid)});
+}
+
+static void moving_candidates(struct roots *x, const struct track_moving *m,
+                              const struct stop_thread *t)
+{
+    u64 words[ROOTS_REGISTERS], sp = ROUND_UP(t->regs.rsp, sizeof(u64));
+    u32 count = roots_registers(t, words);
+    const struct region *stack = writable(x, sp);
+    for (u32 i = 0; i < count; i++)
+        if (writable(x, words[i]) != stack && words[i] != m->addr)
+            moving_area(x, m, words[i]);
+    if (!stack)
+        return;
+    u64 end = stack->hi - sp > MOVING_FRAMES ? sp + MOVING_FRAMES : stack->hi;
+    for (; sp < end && regions_holds(x->regions, sp); sp += sizeof(u64)) {
+        u64 word = *(const u64 *)sp;
+        if (writable(x, word) != stack && word != m->addr)
+            moving_area(x, m, word);
+    }
+}
+
+static void moving_roots(struct roots *x)
+{
+    struct track_moving moving[MOVING_MAX];
+    u32 count = track_moving(moving, MOVING_MAX);
+    for (u32 i = 0; i < count; i++) {
+        moving_area(x, &moving[i], moving[i].addr);
+        for (u32 k = 0; x->stop && k < x->stop->count; k++)
+            if (x->stop->threads[k].tid == moving[i].tid &&
+                x->stop->threads[k].state == STOP_STOPPED)
+                moving_candidates(x, &moving[i], &x->stop->threads[k]);
+    }
+}
+
 static void register_roots(struct roots *x)
 {
     u64 words[ROOTS_REGISTERS];
@@ -181,32 +260,6 @@ static void register_roots(struct roots *x)
 }
 
 /* --- other memory -------------------------------------------------------------------------- */
-
-/* How many blocks begin below the address. */
-static u32 blocks_below(const struct roots *x, u64 address)
-{
-    const struct freeze_blocks *b = &x->job->blocks;
-    u32 lo = 0, hi = b->count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (b->addr[mid] < address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-static u64 block_end(const struct roots *x, u32 block)
-{
-    return x->job->blocks.addr[block] + freeze_blocks_bytes(&x->job->blocks, block);
-}
-
-static bool holds_block(const struct roots *x, u64 address)
-{
-    u32 below = blocks_below(x, address + 1);
-    return below > 0 && address < block_end(x, below - 1);
-}
 
 /* Memory of nobody known. Where blocks lie in it, the C library's allocator has taken whole pages
  * for each, with 16 bytes in front; another allocator has taken all of it. */
@@ -384,6 +437,7 @@ bool roots_begin(struct roots *x, struct freeze_job *j, struct regions *regions,
             if (stop->threads[i].state == STOP_STOPPED)
                 thread_roots(x, &stop->threads[i]);
     }
+    moving_roots(x);
     exclude_known(x);
     join_excluded(x);
     area_roots(x);

@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 
 #include "stop.h"
-#include "track/track.h"
 
 enum {
     STACK_BYTES = 1 << 16,

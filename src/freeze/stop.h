@@ -55,7 +55,6 @@ struct stop {
     u64 began_ns, held_ns, ended_ns, deadline_ns;
     u32 count, room;
     u32 missed; /* threads that are there and could not be stopped */
-    u32 moving; /* threads that were in the middle of a realloc to the last */
     struct stop_thread *threads;
     u8 *stack; /* the tracer's */
     u8 names[STOP_NAMES_BYTES];

@@ -25,14 +25,11 @@
 #include <time.h>
 
 #include "stop.h"
-#include "track/track.h"
 
 enum {
     STOP_MS = 250,         /* all of it; design: 500 threads take 8 to 22 ms */
     STUCK_MS = 10,         /* then a thread that waits in the kernel uninterruptibly is left out */
     RELEASE_MS = 2000,     /* for the asker to be done with the stop */
-    ROUNDS = 12,           /* for all threads to be outside of realloc at the same moment */
-    ROUND_APART_NS = 30000,
     ERESTARTNOHAND = 514,  /* linux/errno.h, which is the kernel's own */
     RING_EXTENDED = 1 << 3, /* IORING_ENTER_EXT_ARG */
     USER_CODE_64 = 0x33,
@@ -220,9 +217,6 @@ static void read_registers(struct stop_thread *t)
 
 static bool stop_all(struct stop *s)
 {
-    for (u32 i = 0; i < s->count; i++)
-        if (s->threads[i].state == STOP_RUNNING)
-            trace(PTRACE_INTERRUPT, s->threads[i].tid, 0, 0);
     u32 before;
     do {
         before = s->count;
@@ -241,33 +235,14 @@ static bool stop_all(struct stop *s)
     return true;
 }
 
-static void let_go(struct stop *s, long request)
+static void let_go(struct stop *s)
 {
     for (u32 i = 0; i < s->count; i++) {
         struct stop_thread *t = &s->threads[i];
         if (t->state != STOP_STOPPED)
             continue;
         keep_waiting(t);
-        trace(request, t->tid, 0, t->signal);
-        t->state = STOP_RUNNING;
-        t->signal = 0;
-    }
-}
-
-/* Between the death of the old block and the birth of the new one, a block that is being moved is
- * on no list, and what only it refers to would seem lost. Such a moment passes. */
-static bool stop_between_moves(struct stop *s)
-{
-    for (u32 round = 0;; round++) {
-        s->began_ns = sys_monotonic_ns();
-        if (!stop_all(s))
-            return false;
-        s->moving = track_moving(s->pid);
-        if (s->moving == 0 || round == ROUNDS || sys_monotonic_ns() > s->deadline_ns)
-            return true;
-        let_go(s, PTRACE_CONT);
-        struct timespec apart = {.tv_nsec = ROUND_APART_NS};
-        sys_call(SYS_nanosleep, &apart, 0, 0);
+        trace(PTRACE_DETACH, t->tid, 0, t->signal);
     }
 }
 
@@ -300,14 +275,15 @@ void tracer_run(struct stop *s)
     wait_for(s, STOP_PREPARED, sys_monotonic_ns() + RELEASE_MS * 1000000UL);
     if (ACQUIRE(&s->phase) != STOP_WANTED)
         return;
-    s->deadline_ns = sys_monotonic_ns() + STOP_MS * 1000000UL;
-    bool held = stop_between_moves(s);
+    s->began_ns = sys_monotonic_ns();
+    s->deadline_ns = s->began_ns + STOP_MS * 1000000UL;
+    bool held = stop_all(s);
     s->held_ns = sys_monotonic_ns();
     if (held) {
         move_to(s, STOP_HELD);
         wait_for(s, STOP_HELD, s->held_ns + RELEASE_MS * 1000000UL);
     }
-    let_go(s, PTRACE_DETACH);
+    let_go(s);
     s->ended_ns = sys_monotonic_ns();
     move_to(s, held ? STOP_ENDED : STOP_REFUSED);
 }

@@ -224,9 +224,11 @@ static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
                                       const struct walk_origin *origin)
 {
     struct index_record r;
-    POKE(&t->moving, old != NULL);
+    POKE(&t->moving_bytes, 0);
+    POKE(&t->moving, (u64)old);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     bool had = old && record_death(t, old, &r);
+    POKE(&t->moving_bytes, had ? r.size : 0);
     void *p;
     if (old && UNLIKELY(!had)) {
         if (next_is_bootstrap(old) || thread_private_heap(old)) {
@@ -239,13 +241,13 @@ static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
         p = next.realloc(old, size);
         if (UNLIKELY(!p && had && size != 0)) {
             record_undo_death(t, old, r);
-            POKE(&t->moving, false);
+            POKE(&t->moving, 0);
             return NULL;
         }
     }
     record_birth(t, p, size, origin);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    POKE(&t->moving, false);
+    POKE(&t->moving, 0);
     return p;
 }
 

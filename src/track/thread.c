@@ -101,7 +101,7 @@ static COLD struct thread *birth(bool numbered)
         t = make(tid);
     if (t) {
         t->pending = false;
-        t->moving = false;
+        t->moving = 0;
         t->last_count = 0;
         memset(t->stacks, 0, sizeof t->stacks);
         t->random = (u64)t->tid * 0x9e3779b97f4a7c15ul ^ sys_monotonic_ns();
@@ -339,11 +339,12 @@ u32 track_threads(struct track_thread *out, u32 max)
     return n;
 }
 
-u32 track_moving(int pid)
+u32 track_moving(struct track_moving *out, u32 max)
 {
     u32 n = 0;
-    for (const struct thread *t = ACQUIRE(&threads); t; t = t->next)
-        n += PEEK(&t->moving) && sys_thread_alive(pid, t->tid); /* it may have died by a fork */
+    for (const struct thread *t = ACQUIRE(&threads); t && n < max; t = t->next)
+        if (PEEK(&t->moving))
+            out[n++] = (struct track_moving){t->tid, PEEK(&t->moving), PEEK(&t->moving_bytes)};
     return n;
 }
 

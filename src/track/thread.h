@@ -40,10 +40,10 @@ struct walk_step {
 struct thread {
     u8 mode;       /* enum thread_mode */
     bool pending;  /* a signal came while INSIDE: call `act` on leaving */
-    bool moving;   /* in realloc: the old block is erased, the new one not yet recorded */
     u8 until_tick; /* allocations until the clock is looked at again */
     u8 tick_period;
     u64 last_tick_ns;
+    u64 moving, moving_bytes; /* in realloc: the old block, erased; the new is not yet recorded */
     u32 number; /* 1.., THREAD_NUMBER_MAX for all beyond */
     int tid;
     void (*act)(void);

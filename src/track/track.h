@@ -119,10 +119,14 @@ struct track_thread {
 /* agent: threads that have allocated, in order of number; fills at most max, returns how many. */
 u32 track_threads(struct track_thread *out, u32 max);
 
-/* How many threads of process `pid`, ours, are in a realloc, so that a block of the program's is on
- * no list just now. Means something only while the threads are stopped; another process that
- * shares our memory may ask. */
-u32 track_moving(int pid);
+/* A block in the middle of a realloc is on no list: the old one is erased, the new one not yet
+ * recorded. Means something only where threads stand. */
+struct track_moving {
+    int tid;    /* may be that of a thread which was lost in a fork */
+    u64 addr;   /* where the block was */
+    u64 bytes;  /* how long it was; 0 = not yet known */
+};
+u32 track_moving(struct track_moving *out, u32 max);
 
 struct track_counters {
     u64 live_blocks, live_bytes; /* estimates when sampling */

@@ -36,8 +36,8 @@ def compare(number, count, threads, **how):
         seen = {e for e in found.edges if e[0] in blocks and e[2] in blocks}
         check(not edges - seen, f"every edge is found ({len(edges)})", sorted(edges - seen)[:5])
         check(not seen - edges, "no edge is invented", sorted(seen - edges)[:5])
-        check(found.meta["far"] > 0 and found.meta["into"] > 0, "far and interior ones among them",
-              found.meta)
+        check(found.meta["into"] > 0 and (found.meta["far"] > 0 or count < 3000),
+              "interior ones among them, and ones far into large blocks", found.meta)
 
 
 def test_edges_are_the_truth():

@@ -23,21 +23,37 @@ Area = collections.namedtuple("Area", "kind lo hi thread tid path")
 RootEdge = collections.namedtuple("RootEdge", "area address target into")
 
 
+def read(*arguments):
+    run = subprocess.run([os.path.join(BUILD, "readers", "references"), *arguments],
+                         capture_output=True, text=True, timeout=120)
+    check(run.returncode == 0, "the snapshot can be read", run.stderr)
+    return run.stdout.splitlines()
+
+
+def figures(text):
+    return {k: int(v) for k, _, v in (word.partition("=") for word in text.split())}
+
+
+def summary(path):
+    """The figures of a file, how many blocks no root leads to, and its notes."""
+    lines = read("--summary", path)
+    lost = [int(line[2:]) for line in lines if line.startswith("U ")]
+    return (figures(lines[0][2:]), lost[0] if lost else None,
+            [line[2:] for line in lines if line.startswith("N ")])
+
+
 class References:
     """The references of one snapshot file."""
 
     def __init__(self, path):
-        run = subprocess.run([os.path.join(BUILD, "readers", "references"), path],
-                             capture_output=True, text=True, timeout=120)
-        check(run.returncode == 0, "the snapshot can be read", run.stderr)
         self.meta, self.notes = {}, []
         self.blocks, self.edges, self.areas, self.root_edges = {}, set(), {}, []
-        for line in run.stdout.splitlines():
+        for line in read(path):
             kind, _, rest = line.partition(" ")
             getattr(self, "read_" + kind)(rest)
 
     def read_M(self, rest):
-        self.meta = {k: int(v) for k, _, v in (word.partition("=") for word in rest.split())}
+        self.meta = figures(rest)
 
     def read_U(self, rest):
         self.unreached_count = int(rest)
@@ -55,8 +71,6 @@ class References:
 
     def read_A(self, rest):
         number, kind, lo, hi, thread, tid, *path = rest.split(" ")
-        if kind == "dead":
-            raise AssertionError(rest)
         self.areas[int(number)] = Area(kind, int(lo, 16), int(hi, 16), int(thread), int(tid),
                                        " ".join(path))
 

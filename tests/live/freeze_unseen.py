@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""Does a program notice that an image of it is taken? And does it get its answer, whatever is denied?
+
+Context: test. bystander waits in every way and reports what disturbed it; without Moonheap it
+reports that nothing did.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+from harness import Program, Skip, check, main, until, victim
+from snapshots import SAVE, References, take
+
+UNDISTURBED = "interrupted=0 sigchld=0 strangers=0 woken=0 children=0"
+
+STORM = """
+for i = 1, %d do
+    local s = heap.snapshot{graph=true}
+    printf("pause=%%.2f\\n", s.pause_ms)
+    s:close()
+end
+"""
+
+
+def report(program):
+    program.tell("report")
+    lines = [program.hear()]
+    while not lines[-1].startswith("interrupted="):
+        lines.append(program.hear())
+    print(*(f"# {line}" for line in lines[:-1]), sep="\n", end="\n" if lines[1:] else "")
+    return lines[-1]
+
+
+def children_of(pid):
+    """Processes whose parent is that one, by name."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/stat") as f:
+                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+            if int(rest.split()[1]) == pid:
+                found.append((int(entry), name))
+        except (OSError, ValueError, IndexError):
+            pass
+    return found
+
+
+def bystander(*arguments, **how):
+    program = Program([victim("bystander"), *map(str, arguments)], **how)
+    try:
+        check(program.hear() == "ready", "it is ready")
+    except BaseException:
+        program.close()
+        raise
+    return program
+
+
+def test_the_victim_alone():
+    with bystander(20, moonheap=False) as program:
+        check(report(program) == UNDISTURBED, "nothing disturbs it without us")
+
+
+def storm(threads, snapshots):
+    with bystander(threads) as program:
+        run = program.run(STORM % snapshots, seconds=90)
+        pauses = sorted(float(line[6:]) for line in run.body.splitlines()
+                        if line.startswith("pause="))
+        check(len(pauses) == snapshots and pauses[0] > 0, "every snapshot was taken", run.body)
+        print(f"# {threads} threads, {snapshots} snapshots: median pause "
+              f"{pauses[len(pauses) // 2]:.2f} ms, longest {pauses[-1]:.2f} ms")
+        check(take(program).stopped(), "threads were stopped")
+        left = [c for c in children_of(program.pid) if c[1] == "moonheap"]
+        check(not left, "nothing of ours is left", left)
+        check(report(program) == UNDISTURBED, "nothing disturbed it", program.stderr())
+
+
+def test_nobody_is_disturbed():
+    storm(0, 100)
+
+
+def test_two_hundred_threads_are_not_disturbed():
+    storm(200, 30)
+
+
+def test_signals_are_not_lost():
+    """Signals that reach a program while it stands are taken by it afterwards."""
+    with Program([victim("movers"), "4", "100"]) as program:
+        check(program.hear() == "ready", "it is ready")
+        program.write_script(SAVE)
+        for _ in range(20):
+            program.signal()
+            time.sleep(0.01)
+            os.kill(program.pid, signal.SIGCONT)
+        program.settle()
+        check(program.runs(), "runs were made")
+
+
+def descendant(program):
+    return until(lambda: next((pid for pid, name in children_of(program.pid)
+                               if name.startswith("bystander")), None), 20, "the traced program")
+
+
+def test_traced_already():
+    strace = shutil.which("strace")
+    if not strace:
+        raise Skip("no strace")
+    with Program([victim("bystander"), "3"], script=SAVE,
+                 via=[strace, "-f", "-qq", "-e", "trace=none", "-o", "/dev/null"]) as program:
+        check(program.hear(60) == "ready", "it is ready")
+        program.run(pid=descendant(program))
+        found = References(os.path.join(program.directory, "snapshot"))
+        check(found.has_references() and not found.stopped(), "references without a stop",
+              found.meta)
+        check(any("not stopped" in n for n in found.notes), "it says so", found.notes)
+        # The signal that asked for the snapshot went to one of its threads.
+        said = report(program)
+        check(said in (UNDISTURBED, UNDISTURBED.replace("interrupted=0", "interrupted=1")),
+              "nobody saw us", said)
+
+
+def test_ptrace_denied():
+    with bystander(3, "deny-ptrace") as program:
+        found = take(program)
+        check(found.has_references() and not found.stopped(), "references without a stop",
+              found.meta)
+        check(any("not stopped" in n and "ptrace" in n for n in found.notes), "it says so",
+              found.notes)
+        check(report(program) == UNDISTURBED, "nothing disturbed it")
+
+
+def without_references(program, why):
+    found = take(program)
+    check(not found.has_references() and found.blocks, "blocks without references", found.meta)
+    check(any("without references" in n and why in n for n in found.notes), "it says why",
+          found.notes)
+
+
+def test_clone_denied():
+    with bystander(3, "deny-clone") as program:
+        without_references(program, "cannot be cloned")
+        check(report(program) == UNDISTURBED, "nothing disturbed it")
+
+
+def test_no_address_space():
+    with bystander(3) as program:
+        check(take(program).has_references(), "with room there are references")
+        with open(f"/proc/{program.pid}/statm") as f:
+            used = int(f.read().split()[0]) * 4096
+        resource.prlimit(program.pid, resource.RLIMIT_AS, (used + (300 << 20), -1))
+        without_references(program, "")
+        check(report(program) == UNDISTURBED, "nothing disturbed it")
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def test_the_clone_is_killed():
+    """Whoever helps us may die at any moment: the tracer while it holds, the clone while it works."""
+    outcomes = set()
+    with Program([victim("puppet")]) as program:
+        program.ask("node 150000")
+        program.ask("threads 3")
+        for round_ in range(8):
+            program.write_script(SAVE)
+            before = len(program.runs())
+            program.signal()
+            end = time.monotonic() + 20
+            killed = 0
+            while len(program.runs()) == before and time.monotonic() < end:
+                for pid, name in children_of(program.pid):
+                    if name == "moonheap" and killed <= round_ % 2:
+                        killed += kill(pid)
+            program.wait_runs(before + 1)
+            found = References(os.path.join(program.directory, "snapshot"))
+            check(len(found.blocks) >= 150000, "the blocks are there", found.meta)
+            outcomes.add((found.has_references(), found.stopped()))
+            check(program.ask("ping").startswith("done"), "the program goes on")
+        check((False, False) in outcomes, "some clones were killed", outcomes)
+        found = take(program)
+        check(found.has_references() and found.stopped(), "and all is well afterwards", found.meta)
+
+
+if __name__ == "__main__":
+    main()
