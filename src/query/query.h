@@ -16,9 +16,9 @@
 /* What a partition can be by. X(NAME, word in scripts) */
 #define QUERY_KEYS(X)                                                                              \
     X(TYPE, "type")           /* what the block is */                                              \
-    X(SITE, "site")           /* the function that wanted it */                                    \
+    X(SITE, "site")           /* the line that wanted it */                                        \
     X(STACK, "stack")         /* the functions of its whole call stack, "a < b < c" */             \
-    X(FUNCTION, "function")   /* as site, without the line once sites have one */                  \
+    X(FUNCTION, "function")   /* as site, without the line */                                      \
     X(FILE, "file")           /* source file of its site; the module's name without line tables */ \
     X(MODULE, "module")       /* executable or library of its site */                              \
     X(SIZE, "size")           /* classes by powers of two */                                       \
@@ -85,6 +85,9 @@ u32 query_group_of(const struct query_view *v, const struct query_grouping *g, b
 /* Calls out(function name) for each function of a folded stack, innermost first. */
 void query_stack_text(const struct query_view *v, const struct query_grouping *g, u32 group,
                       void (*out)(void *context, const char *function), void *context);
+/* Calls out(place) for each place of a stack, "make_session (server.c:42)", innermost first. */
+void query_stack_places(const struct query_view *v, stack_id stack,
+                        void (*out)(void *context, const char *place), void *context);
 /* Is `text` the key of that group? */
 bool query_group_is(const struct query_view *v, const struct query_grouping *g, u32 group,
                     const char *text);

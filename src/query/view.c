@@ -6,13 +6,15 @@
  * Invariant: a grouping's map covers every value of the column that its key looks at (stacks,
  * epochs, thread numbers), so a block's group is one array read, and two for its type.
  * Why folded stacks: call stacks that differ only in line are one row to a person. The fold is a
- * trie over functions in place of return addresses, made in one pass since parents come first.
+ * trie over functions in place of return addresses, inlined ones among them, made in one pass since
+ * parents come first.
  */
 #include <string.h>
 
+#include "files.h"
 #include "query.h"
 
-enum { STACK_JOINER_BYTES = 3, TEXT_BYTES = 160 };
+enum { STACK_JOINER_BYTES = 3, TEXT_BYTES = 160, PLACE_BYTES = 4096 };
 
 static const char *const key_words[] = {
 #define X(name, word) [QUERY_KEY_##name] = word,
@@ -111,40 +113,61 @@ static u64 mix(u64 a, u64 b)
     return h ^ (h >> 32);
 }
 
+/* A trie of functions while it grows. */
+struct fold {
+    u32 *table, *parent, *function;
+    u64 *hash;
+    u64 mask;
+    u32 count;
+};
+
+static u32 fold_under(struct fold *f, u32 up, u32 function, u64 function_hash)
+{
+    u64 h = mix(f->hash[up], function_hash);
+    u64 at = h & f->mask;
+    while (f->table[at] && (f->parent[f->table[at]] != up || f->function[f->table[at]] != function))
+        at = (at + 1) & f->mask;
+    if (!f->table[at]) {
+        f->table[at] = f->count;
+        f->parent[f->count] = up;
+        f->function[f->count] = function;
+        f->hash[f->count++] = h;
+    }
+    return f->table[at];
+}
+
 static void fold_stacks(struct query_view *v, struct query_grouping *g,
                         const struct types_memory *m)
 {
     const struct snapshot *s = v->snapshot;
     const struct types *t = v->types;
-    u64 slots = 16;
-    while (slots < 2 * ((u64)s->stack_count + 1))
-        slots *= 2;
-    u32 *table = types_take(m, slots, sizeof *table);
-    u32 *map = types_take(m, (u64)s->stack_count + 1, sizeof *map);
-    u32 *parent = types_take(m, (u64)s->stack_count + 1, sizeof *parent);
-    u32 *function = types_take(m, (u64)s->stack_count + 1, sizeof *function);
-    u64 *hash = types_take(m, (u64)s->stack_count + 1, sizeof *hash);
-    u32 count = 1;
-    for (u32 i = 1; i <= s->stack_count; i++) {
-        u32 up = map[s->stacks[i - 1].parent];
-        u32 f = t->function_of_frame[s->stacks[i - 1].frame & ~SNAPSHOT_STACK_CUT];
-        u64 h = mix(hash[up], t->functions.hash[f]);
-        u64 at = h & (slots - 1);
-        while (table[at] && (parent[table[at]] != up || function[table[at]] != f))
-            at = (at + 1) & (slots - 1);
-        if (!table[at]) {
-            table[at] = count;
-            parent[count] = up;
-            function[count] = f;
-            hash[count++] = h;
-        }
-        map[i] = table[at];
+    u64 places = 1, slots = 16;
+    for (u32 i = 0; i < s->stack_count; i++) {
+        u32 frame = s->stacks[i].frame & ~SNAPSHOT_STACK_CUT;
+        places += t->place_row[frame + 1] - t->place_row[frame];
     }
-    g->group_count = count;
+    while (slots < 2 * places)
+        slots *= 2;
+    struct fold fold = {.table = types_take(m, slots, sizeof(u32)),
+                        .parent = types_take(m, places, sizeof(u32)),
+                        .function = types_take(m, places, sizeof(u32)),
+                        .hash = types_take(m, places, sizeof(u64)),
+                        .mask = slots - 1,
+                        .count = 1};
+    u32 *map = types_take(m, (u64)s->stack_count + 1, sizeof *map);
+    for (u32 i = 1; i <= s->stack_count; i++) {
+        u32 frame = s->stacks[i - 1].frame & ~SNAPSHOT_STACK_CUT;
+        map[i] = map[s->stacks[i - 1].parent];
+        for (u32 p = t->place_row[frame + 1]; p-- > t->place_row[frame];) {
+            u32 function = t->places[p].function;
+            map[i] = fold_under(&fold, map[i], function, t->functions.hash[function]);
+        }
+    }
+    g->group_count = fold.count;
     g->map = map;
-    g->fold_parent = parent;
-    g->fold_function = function;
-    g->fold_hash = hash;
+    g->fold_parent = fold.parent;
+    g->fold_function = fold.function;
+    g->fold_hash = fold.hash;
 }
 
 static void group_by_module(struct query_view *v, struct query_grouping *g,
@@ -154,19 +177,28 @@ static void group_by_module(struct query_view *v, struct query_grouping *g,
     struct types_names names;
     types_names_init(&names, s->module_count, m);
     u32 *of_module = types_take(m, (u64)s->module_count + 1, sizeof *of_module);
-    for (u32 i = 1; i <= s->module_count; i++) {
-        const char *path = s->strings + s->modules[i - 1].path;
-        const char *slash = strrchr(path, '/');
-        of_module[i] = types_names_add(&names, slash ? slash + 1 : path);
-    }
+    for (u32 i = 1; i <= s->module_count; i++)
+        of_module[i] = types_names_add(&names, query_module_name(s, i));
     u32 *map = types_take(m, (u64)s->stack_count + 1, sizeof *map);
     for (u32 i = 1; i <= s->stack_count; i++) {
         u32 frame = v->types->site_frame[i];
-        map[i] = frame ? of_module[s->frames[frame - 1].module] : 0;
+        map[i] = of_module[s->frames[frame - 1].module];
     }
     g->map = map;
     g->texts = names.text;
     g->group_count = names.count;
+}
+
+static void group_by_function(struct query_view *v, struct query_grouping *g,
+                              const struct types_memory *m)
+{
+    const struct types *t = v->types;
+    u32 *map = types_take(m, (u64)v->snapshot->stack_count + 1, sizeof *map);
+    for (u32 i = 1; i <= v->snapshot->stack_count; i++)
+        map[i] = t->function_of_site[t->site_of_stack[i]];
+    g->map = map;
+    g->texts = t->functions.text;
+    g->group_count = t->functions.count;
 }
 
 static void group_by_thread(struct query_view *v, struct query_grouping *g,
@@ -206,15 +238,19 @@ const struct query_grouping *query_grouping(struct query_view *v, enum query_key
         g->group_count = v->types->types.count;
         break;
     case QUERY_KEY_SITE:
-    case QUERY_KEY_FUNCTION:
         g->map = v->types->site_of_stack;
-        g->texts = v->types->functions.text;
-        g->group_count = v->types->functions.count;
+        g->texts = v->types->sites.text;
+        g->group_count = v->types->sites.count;
+        break;
+    case QUERY_KEY_FUNCTION:
+        group_by_function(v, g, m);
         break;
     case QUERY_KEY_STACK:
         fold_stacks(v, g, m);
         break;
     case QUERY_KEY_FILE:
+        query_group_by_file(v, g, m);
+        break;
     case QUERY_KEY_MODULE:
         group_by_module(v, g, m);
         break;
@@ -279,6 +315,22 @@ void query_stack_text(const struct query_view *v, const struct query_grouping *g
         out(context, v->types->functions.text[0]);
     for (; group; group = g->fold_parent[group])
         out(context, v->types->functions.text[g->fold_function[group]]);
+}
+
+void query_stack_places(const struct query_view *v, stack_id stack,
+                        void (*out)(void *context, const char *place), void *context)
+{
+    const struct types *t = v->types;
+    char text[PLACE_BYTES];
+    if (!stack.v)
+        out(context, t->sites.text[0]);
+    for (u32 i = stack.v; i; i = v->snapshot->stacks[i - 1].parent) {
+        u32 frame = v->snapshot->stacks[i - 1].frame & ~SNAPSHOT_STACK_CUT;
+        for (u32 p = t->place_row[frame]; p < t->place_row[frame + 1]; p++) {
+            types_place_text(t, p, text, sizeof text);
+            out(context, text);
+        }
+    }
 }
 
 struct comparison {

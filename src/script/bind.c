@@ -131,6 +131,14 @@ void script_push_stack_text(lua_State *L, const struct query_view *v,
     luaL_pushresult(&out);
 }
 
+void script_push_stack_places(lua_State *L, const struct query_view *v, stack_id stack)
+{
+    luaL_Buffer out;
+    luaL_buffinit(L, &out);
+    query_stack_places(v, stack, add_function, &out);
+    luaL_pushresult(&out);
+}
+
 void script_push_key(lua_State *L, const struct query_partition *p, u32 row)
 {
     u32 group = p->rows[row].group;
@@ -159,6 +167,36 @@ bool script_match_names(lua_State *L, const struct types_names *names, const cha
         ok[i] = (u8)lua_toboolean(L, -1);
         any |= ok[i];
         lua_pop(L, 1);
+    }
+    return any;
+}
+
+bool script_match_sites(lua_State *L, const struct types *t, const char *wanted, bool pattern,
+                        const struct types_memory *scratch, u8 *ok)
+{
+    u8 *function_ok = types_take(scratch, t->functions.count, 1);
+    bool any = script_match_names(L, &t->sites, wanted, pattern, ok);
+    script_match_names(L, &t->functions, wanted, pattern, function_ok);
+    for (u32 i = 1; i < t->sites.count; i++) {
+        ok[i] |= function_ok[t->function_of_site[i]];
+        any |= ok[i];
+    }
+    return any;
+}
+
+bool script_match_types(lua_State *L, const struct types *t, const char *wanted, bool pattern,
+                        u8 *ok)
+{
+    static const char site[] = "site:";
+    bool any = script_match_names(L, &t->types, wanted, pattern, ok);
+    if (any || pattern || strncmp(wanted, site, sizeof site - 1) != 0)
+        return any;
+    u32 function = types_names_find(&t->functions, wanted + sizeof site - 1);
+    for (u32 i = 1; i < t->sites.count && function != TYPES_NO_NAME; i++) {
+        if (t->function_of_site[i] != function)
+            continue;
+        ok[t->type_of_site[i]] = 1;
+        any = true;
     }
     return any;
 }

@@ -123,6 +123,8 @@ struct bind_set *script_push_all(lua_State *L, struct bind_snapshot *owner, int 
 /* [-0, +1] "a < b < c" */
 void script_push_stack_text(lua_State *L, const struct query_view *v,
                             const struct query_grouping *g, u32 group);
+/* [-0, +1] the same with file and line: "a (x.c:3) < b (x.c:9) < c" */
+void script_push_stack_places(lua_State *L, const struct query_view *v, stack_id stack);
 /* [-0, +1] the key of a partition's row. */
 void script_push_key(lua_State *L, const struct query_partition *p, u32 row);
 /* The grouping by a key, in the snapshot's memory; `at` is where the snapshot is. */
@@ -203,5 +205,11 @@ u64 script_seconds(double seconds);
  * none is. */
 bool script_match_names(lua_State *L, const struct types_names *names, const char *wanted,
                         bool pattern, u8 *ok);
+/* The same of sites, by their whole text or by their function alone; and of types: "site:" and a
+ * function are all sites there. */
+bool script_match_sites(lua_State *L, const struct types *t, const char *wanted, bool pattern,
+                        const struct types_memory *scratch, u8 *ok);
+bool script_match_types(lua_State *L, const struct types *t, const char *wanted, bool pattern,
+                        u8 *ok);
 
 #endif

@@ -63,7 +63,7 @@ static void field_type_source(lua_State *L, struct bind_block *b)
 static void field_site(lua_State *L, struct bind_block *b)
 {
     const struct types *t = &b->owner->types;
-    lua_pushstring(L, t->functions.text[types_site_of_block(t, b->id).v]);
+    lua_pushstring(L, t->sites.text[types_site_of_block(t, b->id).v]);
 }
 
 static void field_age(lua_State *L, struct bind_block *b)
@@ -71,26 +71,19 @@ static void field_age(lua_State *L, struct bind_block *b)
     lua_pushnumber(L, (lua_Number)snapshot_block_age_ns(&b->owner->snapshot, b->id) / 1e9);
 }
 
-/* The same texts as the keys of a partition by stack and by thread. */
-static void push_grouped(lua_State *L, struct bind_block *b, enum query_key key)
-{
-    script_push_owner(L, 1);
-    const struct query_grouping *g = script_grouping(L, b->owner, lua_gettop(L), key);
-    u32 group = query_group_of(&b->owner->view, g, b->id);
-    if (g->texts)
-        lua_pushstring(L, g->texts[group]);
-    else
-        script_push_stack_text(L, &b->owner->view, g, group);
-}
-
 static void field_stack(lua_State *L, struct bind_block *b)
 {
-    push_grouped(L, b, QUERY_KEY_STACK);
+    stack_id stack = {b->owner->snapshot.block_stack[b->id.v - 1]};
+    script_push_stack_places(L, &b->owner->view, stack);
 }
 
+/* The same text as the key of a partition by thread. */
 static void field_thread(lua_State *L, struct bind_block *b)
 {
-    push_grouped(L, b, QUERY_KEY_THREAD);
+    script_push_owner(L, 1);
+    const struct query_grouping *g =
+        script_grouping(L, b->owner, lua_gettop(L), QUERY_KEY_THREAD);
+    lua_pushstring(L, g->texts[query_group_of(&b->owner->view, g, b->id)]);
 }
 
 static void field_reachable(lua_State *L, struct bind_block *b)

@@ -177,7 +177,7 @@ static void add_where(luaL_Buffer *out, const struct bind_path *p, u32 step)
     text_format(text, sizeof text, "  0x%llx  %s  from ",
                 (unsigned long long)snapshot_block_addr(s, b), bytes);
     luaL_addstring(out, text);
-    luaL_addstring(out, t->functions.text[types_site_of_block(t, b).v]);
+    luaL_addstring(out, t->sites.text[types_site_of_block(t, b).v]);
 }
 
 /* [-0, +1] the whole path; `lines`: one step a line, with addresses. */

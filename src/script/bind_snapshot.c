@@ -99,11 +99,12 @@ static bool push_named(lua_State *L, struct bind_snapshot *b, bool site, const c
                        bool pattern)
 {
     struct script_pieces scratch;
-    const struct types_names *names = site ? &b->types.functions : &b->types.types;
+    const struct types *t = &b->types;
     struct bind_set *out = script_push_set(L, b, 1), *all = script_push_all(L, b, 1);
     script_push_pieces(L, &scratch);
-    u8 *ok = types_take(&scratch.memory, names->count, 1);
-    bool any = script_match_names(L, names, name, pattern, ok);
+    u8 *ok = types_take(&scratch.memory, site ? t->sites.count : t->types.count, 1);
+    bool any = site ? script_match_sites(L, t, name, pattern, &scratch.memory, ok)
+                    : script_match_types(L, t, name, pattern, ok);
     struct query_filter filter = {.max_bytes = UINT64_MAX, .max_age_ns = UINT64_MAX};
     filter.nothing = !any;
     filter.type_ok = ok;
@@ -111,7 +112,7 @@ static bool push_named(lua_State *L, struct bind_snapshot *b, bool site, const c
         u32 stacks = b->snapshot.stack_count;
         u8 *stack_ok = types_take(&scratch.memory, (u64)stacks + 1, 1);
         for (u32 i = 0; i <= stacks; i++)
-            stack_ok[i] = ok[b->types.site_of_stack[i]];
+            stack_ok[i] = ok[t->site_of_stack[i]];
         filter.type_ok = NULL;
         filter.stack_ok = stack_ok;
     }
@@ -131,7 +132,7 @@ static int snapshot_type(lua_State *L)
     return 1;
 }
 
-/* An exact site; when there is none of that name, a pattern. */
+/* An exact site or function; when there is none of that name, a pattern. */
 static int snapshot_site(lua_State *L)
 {
     struct bind_snapshot *b = script_check_snapshot(L, 1);

@@ -39,12 +39,12 @@ static const char *text_option(struct where *w, const char *word)
 
 static void want_type(struct where *w)
 {
-    const struct types_names *names = &w->b->types.types;
+    const struct types *t = &w->b->types;
     const char *name = text_option(w, "type");
     if (!name)
         return;
-    u8 *ok = types_take(&w->scratch.memory, names->count, 1);
-    if (!script_match_names(w->L, names, name, w->pattern, ok))
+    u8 *ok = types_take(&w->scratch.memory, t->types.count, 1);
+    if (!script_match_types(w->L, t, name, w->pattern, ok))
         w->filter.nothing = true;
     w->filter.type_ok = ok;
     lua_pop(w->L, 1);
@@ -63,36 +63,57 @@ static u8 *stack_filter(struct where *w)
 
 static void want_site(struct where *w)
 {
-    const struct types_names *names = &w->b->types.functions;
+    const struct types *t = &w->b->types;
     const char *name = text_option(w, "site");
     if (!name)
         return;
-    u8 *ok = types_take(&w->scratch.memory, names->count, 1);
-    if (!script_match_names(w->L, names, name, w->pattern, ok))
+    u8 *ok = types_take(&w->scratch.memory, t->sites.count, 1);
+    if (!script_match_sites(w->L, t, name, w->pattern, &w->scratch.memory, ok))
         w->filter.nothing = true;
     u8 *stack_ok = stack_filter(w);
     for (u32 i = 0; i <= w->b->snapshot.stack_count; i++)
-        stack_ok[i] &= ok[w->b->types.site_of_stack[i]];
+        stack_ok[i] &= ok[t->site_of_stack[i]];
     lua_pop(w->L, 1);
+}
+
+/* ok[frame] = 1 where a function, or a function with its file and line, matches. */
+static void match_frames(struct where *w, const char *pattern, u8 *ok)
+{
+    const struct types *t = &w->b->types;
+    struct types_names texts;
+    char text[4096];
+    u8 *function_ok = types_take(&w->scratch.memory, t->functions.count, 1);
+    script_match_names(w->L, &t->functions, pattern, true, function_ok);
+
+    u32 *text_of = types_take(&w->scratch.memory, t->place_count, sizeof *text_of);
+    types_names_init(&texts, t->place_count, &w->scratch.memory);
+    for (u32 p = 1; p < t->place_count; p++) {
+        types_place_text(t, p, text, sizeof text);
+        text_of[p] = types_names_copy(&texts, text, &w->scratch.memory);
+    }
+    u8 *text_ok = types_take(&w->scratch.memory, texts.count, 1);
+    script_match_names(w->L, &texts, pattern, true, text_ok);
+
+    for (u32 f = 1; f <= w->b->snapshot.frame_count; f++)
+        for (u32 p = t->place_row[f]; p < t->place_row[f + 1]; p++)
+            ok[f] |= function_ok[t->places[p].function] | text_ok[text_of[p]];
 }
 
 /* stack_has: a frame matches; stack_lacks: none does. Parents come first in the trie. */
 static void want_frames(struct where *w, const char *word, bool wanted)
 {
     const struct snapshot *s = &w->b->snapshot;
-    const struct types_names *names = &w->b->types.functions;
     const char *name = text_option(w, word);
     if (!name)
         return;
-    u8 *ok = types_take(&w->scratch.memory, names->count, 1);
-    script_match_names(w->L, names, name, true, ok);
+    u8 *ok = types_take(&w->scratch.memory, (u64)s->frame_count + 1, 1);
+    match_frames(w, name, ok);
     u8 *has = types_take(&w->scratch.memory, (u64)s->stack_count + 1, 1);
     u8 *stack_ok = stack_filter(w);
     stack_ok[0] &= !wanted;
     for (u32 i = 1; i <= s->stack_count; i++) {
         const struct snapshot_stack *node = &s->stacks[i - 1];
-        u32 function = w->b->types.function_of_frame[node->frame & ~SNAPSHOT_STACK_CUT];
-        has[i] = has[node->parent] | ok[function];
+        has[i] = has[node->parent] | ok[node->frame & ~SNAPSHOT_STACK_CUT];
         stack_ok[i] &= has[i] == wanted;
     }
     lua_pop(w->L, 1);

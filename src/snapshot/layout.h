@@ -17,7 +17,7 @@
 
 enum {
     SNAPSHOT_ALIGN = 64,       /* sections start at multiples of it */
-    SNAPSHOT_TABLE_LIMIT = 30, /* entries that a writer sets room aside for */
+    SNAPSHOT_TABLE_LIMIT = 48, /* entries that a writer sets room aside for */
 };
 
 struct snapshot_header {
@@ -45,6 +45,7 @@ _Static_assert(sizeof(struct snapshot_module) == 72, "layout");
 _Static_assert(sizeof(struct snapshot_thread) == 16, "layout");
 _Static_assert(sizeof(struct snapshot_frame) == 16, "layout");
 _Static_assert(sizeof(struct snapshot_stack) == 8, "layout");
+_Static_assert(sizeof(struct snapshot_line) == 12, "layout");
 _Static_assert(sizeof(struct snapshot_big_size) == 16, "layout");
 _Static_assert(sizeof(struct snapshot_vtable) == 24, "layout");
 _Static_assert(sizeof(struct snapshot_root) == 40, "layout");

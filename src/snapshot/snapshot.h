@@ -38,13 +38,15 @@
     X(EDGE_FAR, 22, sizeof(struct snapshot_edge_far), "the bits above those, where not 0")         \
     X(EDGE_INTO, 23, sizeof(struct snapshot_edge_into), "edges into the middle of their target")   \
     X(ROOT_EDGES, 24, sizeof(struct snapshot_root_edge), "references from roots to blocks")        \
-    X(TAILS, 25, sizeof(struct snapshot_tail), "blocks whose end is room not in use")
+    X(TAILS, 25, sizeof(struct snapshot_tail), "blocks whose end is room not in use")              \
+    X(LINES, 26, sizeof(struct snapshot_line), "places in the source, innermost inlined first")    \
+    X(FRAME_LINES, 27, sizeof(u32), "first of each frame in LINES, and one past the last of all")
 
 enum snapshot_section {
 #define X(name, code, bytes, help) SNAPSHOT_##name = code,
     SNAPSHOT_SECTIONS(X)
 #undef X
-        SNAPSHOT_SECTION_LIMIT = 26
+        SNAPSHOT_SECTION_LIMIT = 28
 };
 
 /* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes.
@@ -93,6 +95,13 @@ struct snapshot_frame {
     u64 pc;     /* return address: the call is the instruction before it */
     u32 module; /* 1-based index into MODULES, 0 = none */
     u32 reserved;
+};
+
+/* A frame is in as many functions as were inlined there, and one more. */
+struct snapshot_line {
+    u32 function; /* offset in NAMES, "" = unknown */
+    u32 file;     /* offset in NAMES: path as the compiler has it, "" = unknown */
+    u32 line;     /* from 1, 0 = unknown */
 };
 
 struct snapshot_stack {
@@ -185,8 +194,10 @@ struct snapshot {
     const struct snapshot_big_size *big_sizes;
     const struct snapshot_vtable *vtables;
     const u32 *frame_names; /* NULL when no names were resolved */
+    const struct snapshot_line *lines;
+    const u32 *frame_lines; /* [0..frame_count]; NULL when there are no lines */
     u32 module_count, thread_count, frame_count, stack_count, epoch_count, block_count,
-        big_size_count, vtable_count;
+        big_size_count, vtable_count, line_count;
     /* References; edge_row is NULL when the snapshot was taken without. Edges count from 0: those
      * of a block are edge_row[id - 1] to edge_row[id], in the order of their words. */
     const struct snapshot_root *roots;

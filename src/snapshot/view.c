@@ -170,6 +170,27 @@ static bool check_stacks(const struct view_check *c, struct snapshot *s)
     return true;
 }
 
+/* The lines of frame i (from 0) are frame_lines[i] to frame_lines[i + 1]. */
+static bool check_lines(const struct view_check *c, struct snapshot *s, u32 name_bytes)
+{
+    if (!c->found[SNAPSHOT_FRAME_LINES] || c->found[SNAPSHOT_FRAME_LINES]->count == 0)
+        return true;
+    u32 count;
+    s->lines = view_records(c, SNAPSHOT_LINES, &s->line_count);
+    s->frame_lines = view_records(c, SNAPSHOT_FRAME_LINES, &count);
+    if (count != s->frame_count + 1)
+        return view_bad(c, "section FRAME_LINES: %u records for %u frames", count, s->frame_count);
+    if (s->frame_lines[0] != 0 || s->frame_lines[s->frame_count] != s->line_count)
+        return view_bad(c, "section FRAME_LINES: does not span the %u lines", s->line_count);
+    for (u32 i = 0; i < s->frame_count; i++)
+        if (s->frame_lines[i] > s->frame_lines[i + 1])
+            return view_bad(c, "section FRAME_LINES: frame %u is out of order", i + 1);
+    for (u32 i = 0; i < s->line_count; i++)
+        if (s->lines[i].function >= name_bytes || s->lines[i].file >= name_bytes)
+            return view_bad(c, "section LINES: a name of line %u lies outside NAMES", i + 1);
+    return true;
+}
+
 static bool check_names(const struct view_check *c, struct snapshot *s)
 {
     if (!c->found[SNAPSHOT_FRAME_NAMES] || c->found[SNAPSHOT_FRAME_NAMES]->count == 0)
@@ -183,7 +204,7 @@ static bool check_names(const struct view_check *c, struct snapshot *s)
     for (u32 i = 0; i < count; i++)
         if (s->frame_names[i] >= name_bytes)
             return view_bad(c, "section FRAME_NAMES: name of frame %u lies outside NAMES", i + 1);
-    return true;
+    return check_lines(c, s, name_bytes);
 }
 
 static bool check_vtables(const struct view_check *c, struct snapshot *s, u32 string_bytes)

@@ -13,7 +13,7 @@
  */
 #include <string.h>
 
-#include "types.h"
+#include "places.h"
 
 enum { NAME_BYTES = 4096 };
 
@@ -27,67 +27,95 @@ const char *types_source_word(enum types_source source)
     return words[source];
 }
 
-static const char *symbol_of(const struct snapshot *s, u32 frame)
-{
-    const char *name = s->frame_names ? s->names + s->frame_names[frame - 1] : "";
-    return *name ? name : NULL;
-}
-
-/* Gives every frame its function and says which frames are passed over. */
-static void name_frames(struct types *t, u32 *functions, u8 *passed, const struct types_memory *m)
+/* Which places are passed over in search of a site. */
+static void judge_places(const struct types *t, u8 *passed)
 {
     const struct snapshot *s = t->snapshot;
-    char text[NAME_BYTES];
     for (u32 f = 1; f <= s->frame_count; f++) {
-        const char *symbol = symbol_of(s, f);
         u32 module = s->frames[f - 1].module;
-        if (symbol) {
-            functions[f] = types_names_add(&t->functions, symbol);
-        } else {
-            snapshot_frame_text(s, (frame_id){f}, text, sizeof text);
-            functions[f] = types_names_copy(&t->functions, text, m);
-        }
         const char *file = module ? s->strings + s->modules[module - 1].path : "";
-        passed[f] = types_site_passes_over(file, symbol);
+        for (u32 p = t->place_row[f]; p < t->place_row[f + 1]; p++) {
+            const struct types_place *place = &t->places[p];
+            const char *function = place->named ? t->functions.text[place->function] : NULL;
+            passed[p] = types_site_passes_over(file, function);
+        }
     }
 }
 
-static void find_sites(struct types *t, u32 *site_frame, const u8 *passed, u32 *nearest)
+struct site {
+    u32 frame, place;
+};
+
+/* nearest[i] is the innermost place of stack i that is not passed over, if there is one. */
+static void find_sites(const struct types *t, u32 *site_frame, u32 *site_place, const u8 *passed,
+                       struct site *nearest)
 {
     const struct snapshot *s = t->snapshot;
     for (u32 i = 1; i <= s->stack_count; i++) {
         const struct snapshot_stack *node = &s->stacks[i - 1];
         u32 frame = node->frame & ~SNAPSHOT_STACK_CUT;
-        nearest[i] = frame && !passed[frame] ? frame : nearest[node->parent];
-        site_frame[i] = nearest[i] ? nearest[i] : frame;
+        u32 place = t->place_row[frame], end = t->place_row[frame + 1];
+        while (place < end && passed[place])
+            place++;
+        nearest[i] = place < end ? (struct site){frame, place} : nearest[node->parent];
+        site_frame[i] = nearest[i].frame ? nearest[i].frame : frame;
+        site_place[i] = nearest[i].frame ? nearest[i].place : t->place_row[frame];
     }
 }
 
-static u32 site_type(struct types *t, u32 function, u8 *sources, const struct types_memory *m)
+/* Gives sites their names, equal ones the same id. */
+static void name_sites(struct types *t, u32 *sites, const struct types_memory *m)
+{
+    const struct snapshot *s = t->snapshot;
+    char text[NAME_BYTES];
+    u32 *site_of_place = types_take(m, t->place_count, sizeof *site_of_place);
+    types_names_init(&t->sites, t->place_count, m);
+    u32 *functions = types_take(m, t->sites.capacity, sizeof *functions);
+    for (u32 i = 1; i <= s->stack_count; i++) {
+        u32 place = t->site_place[i];
+        if (!site_of_place[place]) {
+            types_place_text(t, place, text, sizeof text);
+            site_of_place[place] = types_names_copy(&t->sites, text, m);
+            functions[site_of_place[place]] = t->places[place].function;
+        }
+        sites[i] = site_of_place[place];
+    }
+    t->site_of_stack = sites;
+    t->function_of_site = functions;
+}
+
+static u32 site_type(struct types *t, u32 site, u8 *sources, const struct types_memory *m)
 {
     char text[NAME_BYTES];
-    text_format(text, sizeof text, "site:%s", t->functions.text[function]);
+    text_format(text, sizeof text, "site:%s", t->sites.text[site]);
     u32 type = types_names_copy(&t->types, text, m);
     sources[type] = TYPES_SOURCE_SITE;
     return type;
+}
+
+static void build_sites(struct types *t, const struct types_memory *m)
+{
+    u64 stacks = (u64)t->snapshot->stack_count + 1;
+    u32 *site_frame = types_take(m, stacks, sizeof(u32));
+    u32 *site_place = types_take(m, stacks, sizeof(u32));
+    struct site *nearest = types_take(m, stacks, sizeof *nearest);
+    u8 *passed = types_take(m, t->place_count, 1);
+    judge_places(t, passed);
+    find_sites(t, site_frame, site_place, passed, nearest);
+    t->site_frame = site_frame;
+    t->site_place = site_place;
+    name_sites(t, types_take(m, stacks, sizeof(u32)), m);
 }
 
 void types_build(struct types *t, const struct snapshot *s, const struct types_memory *m)
 {
     memset(t, 0, sizeof *t);
     t->snapshot = s;
-    u32 *functions = types_take(m, (u64)s->frame_count + 1, sizeof(u32));
-    u32 *site_frame = types_take(m, (u64)s->stack_count + 1, sizeof(u32));
-    u32 *sites = types_take(m, (u64)s->stack_count + 1, sizeof(u32));
-    u32 *nearest = types_take(m, (u64)s->stack_count + 1, sizeof(u32));
+    types_places_build(t, m);
+    build_sites(t, m);
+
     u32 *vtable_types = types_take(m, (u64)s->vtable_count + 1, sizeof(u32));
-    u8 *passed = types_take(m, (u64)s->frame_count + 1, 1);
-
-    types_names_init(&t->functions, s->frame_count, m);
-    name_frames(t, functions, passed, m);
-    find_sites(t, site_frame, passed, nearest);
-
-    types_names_init(&t->types, s->vtable_count + t->functions.count, m);
+    types_names_init(&t->types, s->vtable_count + t->sites.count, m);
     u8 *sources = types_take(m, t->types.capacity, 1);
     char text[NAME_BYTES];
     for (u32 v = 1; v <= s->vtable_count; v++) {
@@ -99,20 +127,14 @@ void types_build(struct types *t, const struct snapshot *s, const struct types_m
             sources[vtable_types[v]] = TYPES_SOURCE_RTTI;
     }
 
-    u32 *type_of_function = types_take(m, t->functions.count, sizeof(u32));
-    u32 *stack_types = nearest; /* no longer needed as what it was */
-    stack_types[0] = 0;
-    for (u32 i = 1; i <= s->stack_count; i++) {
-        u32 function = functions[site_frame[i]];
-        sites[i] = function;
-        if (function && !type_of_function[function])
-            type_of_function[function] = site_type(t, function, sources, m);
-        stack_types[i] = type_of_function[function];
-    }
+    u32 *type_of_site = types_take(m, t->sites.count, sizeof(u32));
+    u32 *stack_types = types_take(m, (u64)s->stack_count + 1, sizeof(u32));
+    for (u32 site = 1; site < t->sites.count; site++)
+        type_of_site[site] = site_type(t, site, sources, m);
+    for (u32 i = 1; i <= s->stack_count; i++)
+        stack_types[i] = type_of_site[t->site_of_stack[i]];
     t->sources = sources;
-    t->function_of_frame = functions;
-    t->site_frame = site_frame;
-    t->site_of_stack = sites;
+    t->type_of_site = type_of_site;
     t->type_of_stack = stack_types;
     t->type_of_vtable = vtable_types;
 }

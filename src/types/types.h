@@ -56,19 +56,34 @@ enum types_source {
 };
 const char *types_source_word(enum types_source source);
 
+/* One of the places in the source that a frame stands for: as many as functions were inlined there,
+ * and one more. */
+struct types_place {
+    u32 function; /* id in functions */
+    u32 file;     /* offset in NAMES: its path, "" = unknown */
+    u32 line;     /* 0 = unknown */
+    bool named;   /* else the function is only an address */
+};
+
 struct types {
     const struct snapshot *snapshot;
     struct types_names types;     /* id = type_id */
-    struct types_names functions; /* id = site_id too: a site is named by its function */
+    struct types_names functions;
+    struct types_names sites;     /* id = site_id: function, file and line */
     const u8 *sources;            /* enum types_source of each type */
-    const u32 *function_of_frame; /* [0..frame_count] */
+    const struct types_place *places; /* [0..place_count); place 0 is nowhere */
+    const u32 *place_row; /* those of frame f, innermost first: place_row[f] to place_row[f + 1] */
+    u32 place_count;
     const u32 *site_frame;        /* [0..stack_count] frame_id at which a stack's site is */
+    const u32 *site_place;        /* [0..stack_count] which of its places */
     const u32 *site_of_stack;     /* [0..stack_count] */
+    const u32 *function_of_site;  /* [0..sites.count) */
+    const u32 *type_of_site;      /* [0..sites.count) */
     const u32 *type_of_stack;     /* [0..stack_count] type of blocks that nothing better types */
     const u32 *type_of_vtable;    /* [0..vtable_count] 0 = says nothing about the whole block */
 };
 
-/* Fills *t, which refers to *s and lives in m. O(stacks + frames + vtables). */
+/* Fills *t, which refers to *s and lives in m. O(stacks + frames + lines + vtables). */
 void types_build(struct types *t, const struct snapshot *s, const struct types_memory *m);
 
 static inline type_id types_of_block(const struct types *t, block_id b)
@@ -83,9 +98,14 @@ static inline site_id types_site_of_block(const struct types *t, block_id b)
     return (site_id){t->site_of_stack[t->snapshot->block_stack[b.v - 1]]};
 }
 
-/* The site rule: a block's site is the innermost frame of its stack that is neither in the C or
- * C++ runtime nor an allocation wrapper; when every frame is one of those, the innermost frame.
- * Is this frame passed over? `function` is the demangled name, NULL when there is no symbol. */
+/* A place as people read it: "make_session (server.c:42)", or the function alone. */
+size_t types_place_text(const struct types *t, u32 place, char *out, size_t size);
+/* The name of its file without folders, "" when it is not known. */
+const char *types_place_file(const struct types *t, u32 place);
+
+/* The site rule: a block's site is the innermost place of its stack that is neither in the C or
+ * C++ runtime nor an allocation wrapper; when every place is one of those, the innermost one.
+ * Is this place passed over? `function` is the demangled name, NULL when there is no symbol. */
 bool types_site_passes_over(const char *module_file, const char *function);
 
 /* The class that a mangled typeinfo name ("7session", "*N2ns7sessionE") stands for, as people

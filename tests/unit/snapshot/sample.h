@@ -146,8 +146,16 @@ static inline void sample_write(struct snapshot_writer *w)
     snapshot_writer_section(w, SNAPSHOT_NAMES);
     sample_string(w, SNAPSHOT_NAMES, "");
     u32 name = sample_string(w, SNAPSHOT_NAMES, "make_session");
+    u32 inlined = sample_string(w, SNAPSHOT_NAMES, "take");
+    u32 file = sample_string(w, SNAPSHOT_NAMES, "/src/server.c");
     u32 *names = snapshot_writer_whole(w, SNAPSHOT_FRAME_NAMES, SAMPLE_FRAMES);
     names[2] = name;
+    struct snapshot_line *lines = snapshot_writer_whole(w, SNAPSHOT_LINES, 3);
+    lines[0] = (struct snapshot_line){inlined, file, 7};
+    lines[1] = (struct snapshot_line){name, file, 42};
+    lines[2] = (struct snapshot_line){0, file, 0};
+    static const u32 first[SAMPLE_FRAMES + 1] = {0, 0, 0, 2, 2, 2, 3};
+    memcpy(snapshot_writer_whole(w, SNAPSHOT_FRAME_LINES, COUNT_OF(first)), first, sizeof first);
 }
 
 static inline void sample_open(struct snapshot *s)
@@ -178,6 +186,10 @@ static inline u64 sample_walk(const struct snapshot *s)
     }
     for (u32 i = 0; i < s->frame_count; i++)
         sum += snapshot_frame_text(s, (frame_id){i + 1}, text, sizeof text);
+    for (u32 i = 0; s->frame_lines && i < s->frame_count; i++)
+        for (u32 k = s->frame_lines[i]; k < s->frame_lines[i + 1]; k++)
+            sum += strlen(s->names + s->lines[k].function) + strlen(s->names + s->lines[k].file) +
+                   s->lines[k].line;
     for (u32 i = 0; i < s->stack_count; i++)
         for (u32 node = i + 1; node; node = s->stacks[node - 1].parent)
             sum += s->frames[(s->stacks[node - 1].frame & ~SNAPSHOT_STACK_CUT) - 1].pc;

@@ -105,7 +105,7 @@ static void keeps_sections_that_it_does_not_know(void **state)
     long at = (long)(sizeof(struct snapshot_header) + (SNAPSHOT_SECTION_LIMIT - 2) * sizeof last);
     assert_int_equal(fseek(f, at, SEEK_SET), 0);
     assert_int_equal(fread(&last, sizeof last, 1, f), 1);
-    assert_int_equal(last.code, SNAPSHOT_FRAME_NAMES);
+    assert_int_equal(last.code, SNAPSHOT_FRAME_LINES);
     last.code = 4000;
     assert_int_equal(fseek(f, at, SEEK_SET), 0);
     assert_int_equal(fwrite(&last, sizeof last, 1, f), 1);

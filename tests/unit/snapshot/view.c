@@ -124,6 +124,14 @@ static void refuses_damaged_records(void **state)
     REFUSED("5 names for 6 frames", ENTRY(FRAME_NAMES)->count = 5);
     REFUSED("section NAMES: missing", ENTRY(NAMES)->code = 1000);
     REFUSED("name of frame 1 lies", RECORDS(u32, FRAME_NAMES)[0] = 1000);
+    REFUSED("6 records for 6 frames", ENTRY(FRAME_LINES)->count = 6);
+    REFUSED("does not span the 2 lines", ENTRY(LINES)->count = 2);
+    REFUSED("does not span the 0 lines", ENTRY(LINES)->code = 1000);
+    REFUSED("does not span the 3 lines", RECORDS(u32, FRAME_LINES)[0] = 1);
+    REFUSED("frame 3 is out of order", RECORDS(u32, FRAME_LINES)[2] = 3);
+    REFUSED("frame 4 is out of order", RECORDS(u32, FRAME_LINES)[3] = UINT32_MAX);
+    REFUSED("a name of line 2 lies", RECORDS(struct snapshot_line, LINES)[1].function = 1000);
+    REFUSED("a name of line 3 lies", RECORDS(struct snapshot_line, LINES)[2].file = 1000);
     REFUSED("name of vtable 1", RECORDS(struct snapshot_vtable, VTABLES)->name = 1u << 20);
     REFUSED("vtable 1 names module 2", RECORDS(struct snapshot_vtable, VTABLES)->module = 2);
 }
@@ -202,6 +210,7 @@ static void skips_what_it_does_not_know(void **state)
         fail_msg("%s", e.text);
     assert_null(s.block_vtable);
     assert_null(s.frame_names);
+    assert_null(s.frame_lines); /* they are of no use without */
     assert_int_equal(s.block_count, SAMPLE_BLOCKS);
     sample_walk(&s);
     free(file);

@@ -43,7 +43,7 @@ static const char *source_of(u32 block)
 
 static const char *site_of(u32 block)
 {
-    return t.functions.text[types_site_of_block(&t, (block_id){block}).v];
+    return t.sites.text[types_site_of_block(&t, (block_id){block}).v];
 }
 
 static void rtti_then_site_then_unknown(void **state)
@@ -95,6 +95,43 @@ static void wrappers_are_passed_over(void **state)
     assert_string_equal(site_of(5), "main");
 }
 
+/* What main -> serve -> make_session calls, the latter two inlined into main. */
+static void lines_and_inlined_functions(void **state)
+{
+    (void)state;
+    u32 frame = world_frame(&w, "main", WORLD_SERVER);
+    world_line(&w, "xmalloc", "/src/wrap.c", 3);
+    world_line(&w, "make_session", "/src/server.c", 42);
+    world_line(&w, "main", "/src/server.c", 80);
+    u32 outer = world_stack(&w, 0, frame);
+    frame = world_frame(&w, "main", WORLD_SERVER);
+    world_line(&w, "make_session", "/src/server.c", 43);
+    world_line(&w, "main", "/src/server.c", 81);
+    u32 other = world_stack(&w, 0, frame);
+    frame = world_frame(&w, "malloc", WORLD_LIBC);
+    world_line(&w, "malloc", "malloc.c", 9);
+    u32 inner = world_stack(&w, outer, frame);
+    frame = world_frame(&w, NULL, WORLD_SERVER);
+    world_line(&w, "", "start.S", 0);
+    u32 assembler = world_stack(&w, 0, frame);
+    world_block(&w, 0x1000, 10, inner);
+    world_block(&w, 0x2000, 10, other);
+    world_block(&w, 0x3000, 10, assembler);
+    build();
+    assert_string_equal(site_of(1), "make_session (server.c:42)");
+    assert_string_equal(type_of(1), "site:make_session (server.c:42)");
+    assert_string_equal(site_of(2), "make_session (server.c:43)");
+    assert_string_equal(site_of(3), "server+0x103 (start.S)");
+    assert_string_equal(source_of(3), "site");
+    for (u32 block = 1; block <= 2; block++) {
+        u32 site = types_site_of_block(&t, (block_id){block}).v;
+        assert_string_equal(t.functions.text[t.function_of_site[site]], "make_session");
+    }
+    assert_int_equal(t.place_row[0], t.place_row[1]);
+    assert_int_equal(t.place_row[2] - t.place_row[1], 3);
+    assert_int_equal(t.place_count, 8);
+}
+
 static void one_name_is_one_type(void **state)
 {
     (void)state;
@@ -132,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rtti_then_site_then_unknown, begin, end),
         cmocka_unit_test_setup_teardown(wrappers_are_passed_over, begin, end),
+        cmocka_unit_test_setup_teardown(lines_and_inlined_functions, begin, end),
         cmocka_unit_test_setup_teardown(one_name_is_one_type, begin, end),
         cmocka_unit_test_setup_teardown(a_class_called_like_nothing, begin, end),
         cmocka_unit_test_setup_teardown(an_empty_snapshot, begin, end),

@@ -43,6 +43,11 @@ struct world {
         const char *name; /* NULL = no symbol */
         u32 module;
     } frames[1000];
+    struct {
+        u32 frame;
+        const char *function, *file;
+        u32 line;
+    } lines[1000]; /* by frame, innermost first */
     struct snapshot_stack stacks[2000];
     struct world_vtable vtables[50];
     struct {
@@ -50,7 +55,7 @@ struct world {
         const char *name;
     } threads[20];
     struct world_block *blocks;
-    u32 frame_count, stack_count, vtable_count, thread_count, block_count, block_room;
+    u32 line_count, frame_count, stack_count, vtable_count, thread_count, block_count, block_room;
     u64 sample_bytes, process_start, monotonic_ns, flags;
     struct snapshot_root roots[20]; /* names are not offsets yet: 0 */
     struct world_edge edges[1000];
@@ -76,6 +81,16 @@ static inline u32 world_frame(struct world *w, const char *name, u32 module)
     w->frames[w->frame_count].name = name;
     w->frames[w->frame_count].module = module;
     return ++w->frame_count;
+}
+
+/* One more line of the frame that was made last, innermost first. */
+static inline void world_line(struct world *w, const char *function, const char *file, u32 line)
+{
+    assert_true(w->line_count < COUNT_OF(w->lines));
+    w->lines[w->line_count].frame = w->frame_count;
+    w->lines[w->line_count].function = function;
+    w->lines[w->line_count].file = file;
+    w->lines[w->line_count++].line = line;
 }
 
 static inline u32 world_stack(struct world *w, u32 parent, u32 frame)
@@ -200,6 +215,20 @@ static inline void world_references(const struct world *w, struct snapshot_write
            w->tail_count * sizeof *w->tails);
 }
 
+static inline void world_lines(const struct world *w, struct snapshot_writer *out, char *names,
+                               u32 *name_bytes)
+{
+    struct snapshot_line *lines = snapshot_writer_whole(out, SNAPSHOT_LINES, w->line_count);
+    u32 *first = snapshot_writer_whole(out, SNAPSHOT_FRAME_LINES, (u64)w->frame_count + 1);
+    for (u32 i = 0, frame = 0; frame <= w->frame_count; frame++) {
+        for (; i < w->line_count && w->lines[i].frame == frame; i++)
+            lines[i] = (struct snapshot_line){world_text(names, name_bytes, w->lines[i].function),
+                                              world_text(names, name_bytes, w->lines[i].file),
+                                              w->lines[i].line};
+        first[frame] = i;
+    }
+}
+
 /* The snapshot of the world as it is now. */
 static inline void world_open(const struct world *w, struct snapshot *s)
 {
@@ -241,6 +270,8 @@ static inline void world_open(const struct world *w, struct snapshot *s)
         if (w->frames[i].name)
             frame_names[i] = world_text(names, &name_bytes, w->frames[i].name);
     }
+    if (w->line_count)
+        world_lines(w, &out, names, &name_bytes);
     struct snapshot_stack *stacks =
         snapshot_writer_whole(&out, SNAPSHOT_STACKS, w->stack_count);
     memcpy(stacks, w->stacks, w->stack_count * sizeof *stacks);
