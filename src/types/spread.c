@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * spread.c - types along pointers: from typed variables and typed blocks to what they refer to.
+ *
+ * Context: pure.
+ * Invariant: a block is decided once and enters the queue once, so the whole is O(blocks and
+ * references). Candidates of a block are weighed against each other by majority vote in constant
+ * room (Boyer and Moore, "MJRTY", 1981): what is of the same mind adds, what is not takes away.
+ * Why in rounds: all that is known so far speaks before a block is decided, and what is only weak
+ * (a char *, a pointer to what is less than the block) waits until nothing stronger comes.
+ * Source: the idea of a type graph over a heap is that of mdb's ::typegraph (Solaris Modular
+ * Debugger Guide), which reads kernel crash dumps.
+ */
+#include <string.h>
+
+#include "solve.h"
+
+enum { SCORE_MOST = 250, SCORE_STRONG = 8, AHEAD = 8 };
+
+void solve_decide(struct solve *x, u32 block, u32 shape, enum types_source source)
+{
+    x->shape[block] = shape;
+    x->source[block] = (u8)source;
+    x->score[block] = 0;
+    x->queue[x->queue_tail++] = block;
+}
+
+static void propose(struct solve *x, u32 block, u32 shape, u32 weight)
+{
+    u32 score = x->score[block];
+    if (x->source[block] == TYPES_SOURCE_UNKNOWN) {
+        x->source[block] = SOLVE_PENDING;
+        x->shape[block] = shape;
+        score = weight;
+        x->touched[x->touched_count++] = block;
+    } else if (x->shape[block] == shape || shapes_begins_with(&x->shapes, x->shape[block], shape)) {
+        score += weight;
+    } else if (shapes_begins_with(&x->shapes, shape, x->shape[block])) {
+        x->shape[block] = shape; /* the same, and more is known of it */
+        score += weight;
+    } else if (weight > score) {
+        x->shape[block] = shape;
+        score = weight - score;
+    } else {
+        score -= weight;
+    }
+    x->score[block] = (u8)(score < SCORE_MOST ? score : SCORE_MOST);
+}
+
+static void follow(struct solve *x, u32 source_shape, struct shape_word w, u32 target, u64 into)
+{
+    u8 source = x->source[target];
+    u32 weight;
+    if (source != TYPES_SOURCE_UNKNOWN && source != SOLVE_PENDING)
+        return;
+    u32 shape = solve_fit(x, w, source_shape, into, snapshot_block_bytes(x->s, (block_id){target}),
+                          &weight);
+    if (shape)
+        propose(x, target, shape, weight);
+}
+
+static void follow_block(struct solve *x, u32 block)
+{
+    const struct snapshot *s = x->s;
+    u32 edge = s->edge_row[block - 1], end = s->edge_row[block], shape = x->shape[block];
+    if (edge == end)
+        return;
+    block_id id = {block};
+    const struct shape *p = shapes_get(&x->shapes, shape);
+    if (!p->catalog || p->flags & SHAPE_BYTES)
+        return;
+    enum shape_form form = shapes_form(p, snapshot_block_bytes(s, id));
+    u64 skew = -s->block_addr[block - 1] & 7;
+    for (; edge < end; edge++) {
+        if (edge + AHEAD < s->edge_count)
+            __builtin_prefetch(&x->source[s->edge_target[edge + AHEAD]]);
+        u8 known = x->source[s->edge_target[edge]];
+        if (known != TYPES_SOURCE_UNKNOWN && known != SOLVE_PENDING)
+            continue;
+        u64 offset = s->edge_far_count ? snapshot_edge_offset(s, id, edge)
+                                       : skew + 8 * (u64)s->edge_at[edge];
+        struct shape_word w = shapes_block_word(&x->shapes, shape, form, offset);
+        if (w.kind != WORD_POINTER && w.kind != WORD_CHOICE)
+            continue;
+        bool middle = x->into && (x->into[edge / 64] >> (edge % 64) & 1);
+        follow(x, shape, w, s->edge_target[edge], middle ? snapshot_edge_into(s, edge) : 0);
+    }
+}
+
+/* Decides what is known well enough, and keeps the rest for later. */
+static void settle(struct solve *x, bool weak)
+{
+    u32 kept = 0;
+    for (u32 i = 0; i < x->touched_count; i++) {
+        u32 block = x->touched[i];
+        if (x->source[block] != SOLVE_PENDING)
+            continue;
+        if (x->score[block] >= SCORE_STRONG || (weak && x->score[block]))
+            solve_decide(x, block, x->shape[block], TYPES_SOURCE_PROPAGATION);
+        else
+            x->touched[kept++] = block;
+    }
+    x->touched_count = kept;
+}
+
+void solve_spread(struct solve *x, bool weak)
+{
+    if (!x->s->edge_row)
+        return;
+    settle(x, weak);
+    while (x->queue_head < x->queue_tail) {
+        for (u32 end = x->queue_tail; x->queue_head < end; x->queue_head++) {
+            if (x->queue_head + AHEAD < end) {
+                u32 next = x->queue[x->queue_head + AHEAD];
+                __builtin_prefetch(&x->s->edge_row[next - 1]);
+                __builtin_prefetch(&x->shape[next]);
+            }
+            follow_block(x, x->queue[x->queue_head]);
+        }
+        settle(x, false);
+        if (weak && x->queue_head == x->queue_tail)
+            settle(x, true);
+    }
+}
+
+/* --- roots --------------------------------------------------------------------------------- */
+
+static void follow_data(struct solve *x, const struct snapshot_root *root,
+                        const struct snapshot_root_edge *edge)
+{
+    const struct catalog *c = x->shapes.catalogs[root->module];
+    u64 address = snapshot_root_edge_address(x->s, edge) - x->s->modules[root->module - 1].bias;
+    const struct catalog_variable *v = c ? catalog_variable_at(c, address) : NULL;
+    if (v)
+        follow(x, 0, shapes_variable_word(&x->shapes, root->module, v->type, address - v->address),
+               edge->target, edge->into);
+}
+
+void solve_roots(struct solve *x)
+{
+    const struct snapshot *s = x->s;
+    for (u32 i = 0; s->edge_row && i < s->root_edge_count; i++) {
+        const struct snapshot_root *root = &s->roots[s->root_edges[i].root - 1];
+        if (root->kind == SNAPSHOT_ROOT_DATA && root->module)
+            follow_data(x, root, &s->root_edges[i]);
+    }
+}
