@@ -90,5 +90,6 @@ u64 layout_dead_stack(struct regions *r, const struct layout_thread *how, u64 lo
         word_at(self) != self || word_at(self + 16) != self ||
         !regions_holds(r, self + how->tid))
         return 0;
-    return *(const u32 *)(self + how->tid) == 0 ? self : 0;
+    /* 0 by the kernel when it has ended, -1 by pthread_join */
+    return *(const i32 *)(self + how->tid) <= 0 ? self : 0;
 }

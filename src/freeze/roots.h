@@ -20,7 +20,7 @@ enum {
  * calling one. */
 struct layout_thread {
     u64 from_end; /* of the stack's mapping back to the thread pointer; 0 = unknown */
-    u64 tid;      /* from the thread pointer to the id, 0 once the thread is gone */
+    u64 tid;      /* from the thread pointer to the id, which is none once the thread is gone */
 };
 
 struct roots {
