@@ -46,7 +46,7 @@ static void settle(int parent)
     }
 }
 
-int clone_begin(const struct stop *s)
+int clone_begin(struct stop *s)
 {
     u64 all = ~0UL, before = 0;
     int parent = sys_getpid();

@@ -23,7 +23,7 @@ struct clone_shared {
 
 /* In the parent: the clone's id, or a negated errno. In the clone, which has scheduling, signals
  * and descriptors of its own then: 0. */
-int clone_begin(const struct stop *s);
+int clone_begin(struct stop *s);
 /* In the clone, once nothing of /proc must be opened any more: nobody may look into it. */
 void clone_seal(void);
 /* In the clone: tells the parent, and is gone. */

@@ -23,17 +23,13 @@ struct freeze_request {
     u64 memory_bytes;     /* that an image may take; 0 = as the room thinks right */
 };
 
-enum freeze_way {
-    FREEZE_TRACED,    /* a tracer held the threads */
-    FREEZE_UNSTOPPED, /* they ran on while memory was copied */
-};
-
 struct freeze_report {
-    enum freeze_way way;
+    enum snapshot_stop way;
     u64 pause_ns;          /* from the first thread asked to stop to the last let go */
     u32 threads;           /* that stood */
     u32 missed;            /* that could not be stopped */
     const char *unstopped; /* why nobody was stopped */
+    bool slipped;          /* they went on before memory was copied */
 };
 
 /* Writes every section but NAMES and FRAME_NAMES; whoever adds those finds the frames with

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "clone.h"
+#include "report.h"
 #include "scan.h"
 
 #define PATIENCE_NS 120000000000ull
@@ -52,44 +53,6 @@ static void run_clone(struct freeze_job *j, const struct stop *stop,
 
 /* --- around the stop ----------------------------------------------------------------------- */
 
-static const char *why_refused(const struct stop *s)
-{
-    if (!s)
-        return "out of memory";
-    switch (-s->error) {
-    case EPERM:
-    case EACCES:
-        return "ptrace is not permitted, or another tracer is attached";
-    case ETIMEDOUT:
-        return "the tracer did not answer in time";
-    case EAGAIN:
-        return "no process may be made for the tracer";
-    default:
-        return "no tracer could be started";
-    }
-}
-
-static void describe_stop(struct freeze_job *j, const struct stop *s, struct freeze_report *report)
-{
-    if (!s || s->phase == STOP_REFUSED) {
-        report->way = FREEZE_UNSTOPPED;
-        report->unstopped = why_refused(s);
-        freeze_job_remark(j, "threads were not stopped (%s): what only their registers hold is "
-                             "missing, and blocks that moved meanwhile may seem lost\n",
-                          report->unstopped);
-        return;
-    }
-    report->way = FREEZE_TRACED;
-    for (u32 i = 0; i < s->count; i++)
-        report->threads += s->threads[i].state == STOP_STOPPED;
-    report->missed = s->missed;
-    if (s->missed)
-        freeze_job_remark(j, "%u threads could not be stopped: what only they hold may seem lost\n",
-                          s->missed);
-    if (!s->missed)
-        j->flags |= SNAPSHOT_FLAG_STOPPED;
-}
-
 static bool failed_to_clone(int error, struct err *e)
 {
     switch (-error) {
@@ -110,20 +73,20 @@ static int take(struct freeze_job *j, const struct freeze_request *r, u64 memory
                 struct clone_shared *shared, struct freeze_report *report)
 {
     struct stop *s = stop_begin((int)j->process->pid);
-    const struct stop *held = s && s->phase == STOP_HELD ? s : NULL;
+    struct stop *held = s && s->phase == STOP_HELD ? s : NULL;
     j->epoch = track_epoch_advance();
     j->now_ns = sys_monotonic_ns();
     j->meta->realtime_ns = sys_realtime_ns();
     /* Threads that run on make blocks until the very moment: those of one more epoch are taken. */
     j->epoch += held == NULL;
-    describe_stop(j, s, report);
+    report_stop(j, s, report);
     int pid = clone_begin(held);
     if (pid == 0)
         run_clone(j, held, r, memory_bytes, shared);
     if (!held)
         track_epoch_advance();
     if (s) {
-        stop_end(s);
+        report->slipped = !stop_end(s) && held;
         report->pause_ns = held ? s->ended_ns - s->began_ns : 0;
         stop_free(s);
     }
@@ -172,6 +135,10 @@ bool freeze_image(struct snapshot_writer *w, const struct freeze_request *r,
     } else {
         j.flags = SNAPSHOT_FLAG_GRAPH;
         ok = take_and_await(&j, r, report, e);
+    }
+    if (ok && report->slipped) { /* while the page tables were copied, which may take very long */
+        j.meta->flags &= ~(u64)SNAPSHOT_FLAG_STOPPED;
+        j.meta->stop = SNAPSHOT_STOP_NONE;
     }
     if (ok) {
         j.meta->pause_ns = report->pause_ns;

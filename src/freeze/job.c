@@ -38,6 +38,7 @@ void freeze_job_finish(struct freeze_job *j, const struct freeze_request *r,
     m->epoch = j->epoch;
     m->sample_bytes = track_sample_bytes();
     m->flags = j->flags | (m->sample_bytes ? SNAPSHOT_FLAG_SAMPLED : 0);
+    m->stop = j->stop;
     m->allocations = c->allocations;
     m->frees = c->frees;
     m->untracked_frees = c->untracked_frees;

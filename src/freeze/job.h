@@ -65,6 +65,7 @@ struct freeze_job {
     bool unreadable; /* the program's memory may not be read */
     int tid;         /* of the thread that asks for it */
     u64 flags;       /* of the snapshot */
+    enum snapshot_stop stop;
     char remarks[600]; /* lines of its notes */
     u32 remark_bytes;
 };

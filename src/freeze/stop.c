@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * stop.c - starts the tracer, waits for it, and makes sure that it is gone in the end.
+ * stop.c - starts the tracer, waits for it, and makes sure that it is gone in the end; where it is
+ * refused, has the threads stand by signals.
  *
  * Context: frozen, on the thread that asks.
- * Invariant: when stop_end has returned, there is no tracer, so no thread is held.
+ * Invariant: when stop_end has returned, there is no tracer and no round of signals, so no thread
+ * is held.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,8 +46,8 @@ static long clone_tracer(struct stop *s)
                      "1:"
                      : "=a"(result)
                      : "a"((long)SYS_clone), "D"(flags), "S"(s->stack + STACK_BYTES), "d"(0L),
-                       "r"(r10), "r"(r8), [argument] "r"(argument), [act] "r"(act),
-                       [exit] "i"(SYS_exit)
+                       "r"(r10),
+                       "r"(r8), [argument] "r"(argument), [act] "r"(act), [exit] "i"(SYS_exit)
                      : "rcx", "r11", "memory", "cc");
     return result;
 }
@@ -116,19 +118,20 @@ static void raise_priority(struct stop *s)
         s->policy = -1;
 }
 
-static void restore_priority(const struct stop *s)
+static void restore_priority(struct stop *s)
 {
     int priority = 0;
     if (s->policy >= 0)
         sys_call(SYS_sched_setscheduler, 0, s->policy, &priority);
+    s->policy = -1;
 }
 
-void stop_in_child(const struct stop *s)
+void stop_in_child(struct stop *s)
 {
     restore_priority(s);
 }
 
-static void start(struct stop *s)
+static void start_tracer(struct stop *s)
 {
     u64 all = ~0UL, before = 0;
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, 8, 0, 0);
@@ -139,6 +142,7 @@ static void start(struct stop *s)
         return;
     }
     s->tracer = (int)made;
+    s->asked = true;
     bool named = must_be_named();
     if (named)
         sys_call6(SYS_prctl, PR_SET_PTRACER, s->tracer, 0, 0, 0, 0);
@@ -167,26 +171,34 @@ struct stop *stop_begin(int pid)
         return NULL;
     }
     raise_priority(s);
-    start(s);
-    if (s->phase == STOP_REFUSED) {
+    start_tracer(s);
+    /* Where no process could be made for it, none can be made for the image. */
+    if (s->phase == STOP_REFUSED && s->asked)
+        signals_begin(s);
+    if (s->phase == STOP_REFUSED)
         restore_priority(s);
-        s->policy = -1;
-    }
     return s;
 }
 
-void stop_end(struct stop *s)
+static bool end_tracer(struct stop *s)
 {
-    if (!s->tracer)
-        return;
+    bool held = ACQUIRE(&s->phase) == STOP_HELD;
     move_to(s, STOP_OVER);
     if (!wait_beyond(s, STOP_HELD, STOP_OVER))
         sys_call(SYS_kill, s->tracer, SIGKILL, 0);
     collect(s);
-    restore_priority(s);
-    s->policy = -1;
     if (!s->ended_ns)
         s->ended_ns = sys_monotonic_ns();
+    return held;
+}
+
+bool stop_end(struct stop *s)
+{
+    if (!s->tracer && !s->signals)
+        return false;
+    bool held = s->signals ? signals_end(s) : end_tracer(s);
+    restore_priority(s);
+    return held;
 }
 
 void stop_free(struct stop *s)

@@ -15,7 +15,6 @@
  */
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,11 +26,8 @@
 #include "stop.h"
 
 enum {
-    STOP_MS = 250,         /* all of it; design: 500 threads take 8 to 22 ms */
-    STUCK_MS = 10,         /* then a thread that waits in the kernel uninterruptibly is left out */
     RELEASE_MS = 2000,     /* for the asker to be done with the stop */
     ERESTARTNOHAND = 514,  /* linux/errno.h, which is the kernel's own */
-    RING_EXTENDED = 1 << 3, /* IORING_ENTER_EXT_ARG */
     USER_CODE_64 = 0x33,
 };
 
@@ -42,61 +38,16 @@ static long trace(long request, int tid, long address, long data)
 
 /* --- what a thread is at ------------------------------------------------------------------- */
 
-/* The letter of proc(5)'s "state": 0 when it is gone. */
-static char state_of(const struct stop *s, int tid)
-{
-    char text[300];
-    text_format(text, sizeof text, "/proc/%d/task/%d/stat", s->pid, tid);
-    int fd = sys_open(text, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return 0;
-    long got = sys_read(fd, text, sizeof text - 1);
-    sys_close(fd);
-    for (long i = got - 3; i >= 0; i--) /* behind the name, which is in brackets */
-        if (text[i] == ')')
-            return text[i + 2];
-    return 0;
-}
-
-static bool has_ended(char state)
-{
-    return state == 0 || state == 'Z' || state == 'X' || state == 'x';
-}
-
-/* Calls that a stop ends with EINTR, for the kernel does not restart them by itself: signal(7). Is
- * this one without a limit of time? */
-static bool waits_for_ever(const struct user_regs_struct *r)
-{
-    u64 ring[3] = {0}; /* struct io_uring_getevents_arg: mask, its size, time */
-    switch (r->orig_rax) {
-    case SYS_epoll_wait:
-    case SYS_epoll_pwait:
-        return (i32)r->r10 < 0;
-    case SYS_epoll_pwait2:
-    case SYS_semtimedop:
-        return r->r10 == 0;
-    case SYS_semop:
-        return true;
-    case SYS_rt_sigtimedwait:
-        return r->rdx == 0;
-    case SYS_io_getevents:
-        return r->r8 == 0;
-    case SYS_io_uring_enter:
-        if (!(r->r10 & RING_EXTENDED))
-            return true;
-        return sys_read_memory(r->r8, ring, sizeof ring) == sizeof ring && ring[2] == 0;
-    default:
-        return false;
-    }
-}
-
-/* Such a call is made to look like one that the kernel restarts unless a handler runs: it sees to
- * the rest when the thread goes on, signals that come until then included. With a limit of time it
- * stays as it is: the program sees the EINTR that SIGSTOP and SIGCONT would give it. */
+/* A call that waits for ever is made to look like one that the kernel restarts unless a handler
+ * runs: it sees to the rest when the thread goes on, signals that come until then included. With a
+ * limit of time it stays as it is: the program sees the EINTR that SIGSTOP and SIGCONT would give
+ * it. */
 static void keep_waiting(struct stop_thread *t)
 {
     struct user_regs_struct *r = &t->regs;
-    if (r->rax != (unsigned long long)-EINTR || r->cs != USER_CODE_64 || !waits_for_ever(r))
+    const u64 args[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+    if (r->rax != (unsigned long long)-EINTR || r->cs != USER_CODE_64 ||
+        !calls_wait_for_ever((long)r->orig_rax, args))
         return;
     struct user_regs_struct changed = *r;
     changed.rax = (unsigned long long)-ERESTARTNOHAND;
@@ -106,66 +57,23 @@ static void keep_waiting(struct stop_thread *t)
 
 /* --- stopping ------------------------------------------------------------------------------ */
 
-static struct stop_thread *find(struct stop *s, int tid)
+static void seize(struct stop *s, int tid)
 {
-    for (u32 i = s->count; i-- > 0;)
-        if (s->threads[i].tid == tid && s->threads[i].state != STOP_GONE)
-            return &s->threads[i];
-    return NULL;
-}
-
-/* false when the thread is there and may not be traced. */
-static bool seize(struct stop *s, int tid)
-{
-    if (s->count == s->room)
-        return false;
+    struct stop_thread *t = tasks_add(s, tid);
+    if (!t) {
+        tasks_miss(s, tid, "too many threads");
+        return;
+    }
     long failure = trace(PTRACE_SEIZE, tid, 0, 0);
     if (failure == 0)
         failure = trace(PTRACE_INTERRUPT, tid, 0, 0);
-    if (sys_failed(failure)) {
-        if (failure == -ESRCH || has_ended(state_of(s, tid)))
-            return true;
-        s->error = (int)failure;
-        return false;
-    }
-    struct stop_thread *t = &s->threads[s->count++];
-    t->tid = tid;
-    t->state = STOP_RUNNING;
-    t->signal = 0;
-    return true;
-}
-
-struct entry { /* linux_dirent64, getdents(2) */
-    u64 inode, offset;
-    u16 bytes;
-    u8 type;
-    char name[];
-} __attribute__((packed));
-
-/* Seizes the threads that are not yet; false when the list cannot be read. */
-static bool seize_new(struct stop *s)
-{
-    char path[40];
-    text_format(path, sizeof path, "/proc/%d/task", s->pid);
-    int fd = sys_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (fd < 0) {
-        s->error = fd;
-        return false;
-    }
-    s->missed = 0;
-    long got;
-    while ((got = sys_call(SYS_getdents64, fd, s->names, sizeof s->names)) > 0) {
-        for (long at = 0; at < got;) {
-            const struct entry *e = (const struct entry *)(s->names + at);
-            at += e->bytes;
-            u64 tid;
-            if (!text_parse_u64(e->name, &tid) || (int)tid == s->self || find(s, (int)tid))
-                continue;
-            s->missed += !seize(s, (int)tid);
-        }
-    }
-    sys_close(fd);
-    return true;
+    if (!sys_failed(failure))
+        return;
+    s->count--;
+    if (failure == -ESRCH || tasks_has_ended(tasks_state(s, tid)))
+        return;
+    s->error = (int)failure;
+    tasks_miss(s, tid, "may not be traced");
 }
 
 /* Has it come to stand, or gone? */
@@ -194,9 +102,9 @@ static void await_settled(struct stop *s, struct stop_thread *t)
         began = began ? began : now;
         if (now > s->deadline_ns)
             return;
-        if (now - began > STUCK_MS * 1000000UL) {
-            char state = state_of(s, t->tid);
-            if (has_ended(state))
+        if (now - began > STOP_STUCK_MS * 1000000UL) {
+            char state = tasks_state(s, t->tid);
+            if (tasks_has_ended(state))
                 t->state = STOP_GONE;
             if (t->state == STOP_GONE || state == 'D')
                 return;
@@ -220,7 +128,7 @@ static bool stop_all(struct stop *s)
     u32 before;
     do {
         before = s->count;
-        if (!seize_new(s) || (s->count == 0 && s->missed))
+        if (!tasks_meet_new(s, seize) || (s->count == 0 && s->missed))
             return false;
         for (u32 i = 0; i < s->count; i++)
             if (s->threads[i].state == STOP_RUNNING)
@@ -228,7 +136,8 @@ static bool stop_all(struct stop *s)
     } while (s->count != before && sys_monotonic_ns() < s->deadline_ns);
 
     for (u32 i = 0; i < s->count; i++) {
-        s->missed += s->threads[i].state == STOP_RUNNING;
+        if (s->threads[i].state == STOP_RUNNING)
+            tasks_miss(s, s->threads[i].tid, tasks_why_silent(s, s->threads[i].tid));
         if (s->threads[i].state == STOP_STOPPED)
             read_registers(&s->threads[i]);
     }

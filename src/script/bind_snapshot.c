@@ -269,6 +269,28 @@ static void field_complete(lua_State *L, struct bind_snapshot *b)
     lua_pushboolean(L, !(flags & SNAPSHOT_FLAG_GRAPH) || (flags & SNAPSHOT_FLAG_STOPPED));
 }
 
+static void field_stop(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushstring(L, snapshot_stop_word((enum snapshot_stop)b->snapshot.meta->stop));
+}
+
+/* {{tid=, name=, why=}...}: threads that could not be stopped */
+static void field_missed(lua_State *L, struct bind_snapshot *b)
+{
+    const struct snapshot *s = &b->snapshot;
+    lua_createtable(L, (int)s->missed_count, 0);
+    for (u32 i = 0; i < s->missed_count; i++) {
+        lua_createtable(L, 0, 3);
+        lua_pushinteger(L, s->missed[i].tid);
+        lua_setfield(L, -2, "tid");
+        lua_pushstring(L, s->strings + s->missed[i].name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, s->strings + s->missed[i].why);
+        lua_setfield(L, -2, "why");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 static void field_estimated(lua_State *L, struct bind_snapshot *b)
 {
     lua_pushboolean(L, b->view.sample_bytes != 0);
@@ -300,6 +322,8 @@ static int snapshot_index(lua_State *L)
         {"pause_ms", field_pause_ms},
         {"build_ms", field_build_ms},
         {"complete", field_complete},
+        {"stop", field_stop},
+        {"missed", field_missed},
         {"notes", field_notes},
         {"estimated", field_estimated},
         {"references", field_references},

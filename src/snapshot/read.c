@@ -86,6 +86,20 @@ u64 snapshot_root_edge_address(const struct snapshot *s, const struct snapshot_r
     return lo + snapshot_word_offset(lo, edge->at);
 }
 
+const char *snapshot_stop_word(enum snapshot_stop stop)
+{
+    switch (stop) {
+#define X(name, code, word)                                                                        \
+    case SNAPSHOT_STOP_##name:                                                                     \
+        return word;
+        SNAPSHOT_STOPS(X)
+#undef X
+    case SNAPSHOT_STOP_LIMIT:
+        break;
+    }
+    return "unknown";
+}
+
 const char *snapshot_root_word(enum snapshot_root_kind kind)
 {
     switch (kind) {

@@ -40,13 +40,14 @@
     X(ROOT_EDGES, 24, sizeof(struct snapshot_root_edge), "references from roots to blocks")        \
     X(TAILS, 25, sizeof(struct snapshot_tail), "blocks whose end is room not in use")              \
     X(LINES, 26, sizeof(struct snapshot_line), "places in the source, innermost inlined first")    \
-    X(FRAME_LINES, 27, sizeof(u32), "first of each frame in LINES, and one past the last of all")
+    X(FRAME_LINES, 27, sizeof(u32), "first of each frame in LINES, and one past the last of all")  \
+    X(MISSED, 28, sizeof(struct snapshot_missed), "threads that could not be stopped")
 
 enum snapshot_section {
 #define X(name, code, bytes, help) SNAPSHOT_##name = code,
     SNAPSHOT_SECTIONS(X)
 #undef X
-        SNAPSHOT_SECTION_LIMIT = 28
+        SNAPSHOT_SECTION_LIMIT = 29
 };
 
 /* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes.
@@ -55,6 +56,19 @@ enum {
     SNAPSHOT_FLAG_GRAPH = 1,   /* has references: EDGE_ROW is there */
     SNAPSHOT_FLAG_STOPPED = 2, /* every thread was stopped while it was taken */
     SNAPSHOT_FLAG_SAMPLED = 4, /* blocks are a sample: figures are estimates */
+};
+
+/* How threads were stopped while it was taken. X(NAME, code, word) */
+#define SNAPSHOT_STOPS(X)                                                                          \
+    X(NONE, 0, "none")     /* they ran on */                                                       \
+    X(TRACER, 1, "tracer") /* a tracer held them */                                                \
+    X(SIGNALS, 2, "signals") /* they stood in our signal's handler */
+
+enum snapshot_stop {
+#define X(name, code, word) SNAPSHOT_STOP_##name = code,
+    SNAPSHOT_STOPS(X)
+#undef X
+        SNAPSHOT_STOP_LIMIT = 3
 };
 
 struct snapshot_meta {
@@ -73,7 +87,7 @@ struct snapshot_meta {
     u32 exe;           /* offset in STRINGS */
     u32 allocator;     /* offset in STRINGS: file of the allocator underneath, "" = libc */
     u32 notes;         /* offset in STRINGS: remarks, one a line */
-    u32 reserved;
+    u32 stop;          /* enum snapshot_stop */
 };
 
 struct snapshot_module {
@@ -89,6 +103,12 @@ struct snapshot_thread {
     u32 number, tid;
     u32 name; /* offset in STRINGS */
     u32 alive;
+};
+
+struct snapshot_missed {
+    u32 tid;
+    u32 name, why; /* offsets in STRINGS */
+    u32 reserved;
 };
 
 struct snapshot_frame {
@@ -208,6 +228,8 @@ struct snapshot {
     const struct snapshot_root_edge *root_edges; /* by root, then by word */
     const struct snapshot_tail *tails;           /* by block */
     u32 root_count, edge_count, edge_far_count, edge_into_count, root_edge_count, tail_count;
+    const struct snapshot_missed *missed;
+    u32 missed_count;
 };
 
 /* Both check everything and fill *s; the memory version takes the mapping over only on success. */
@@ -235,6 +257,8 @@ u64 snapshot_edge_offset(const struct snapshot *s, block_id source, u32 edge);
 u32 snapshot_edge_into(const struct snapshot *s, u32 edge);
 /* Address of the word of a root's edge; of a register, 8 * its number. */
 u64 snapshot_root_edge_address(const struct snapshot *s, const struct snapshot_root_edge *edge);
+/* "tracer", "signals" or "none". */
+const char *snapshot_stop_word(enum snapshot_stop stop);
 /* "stack", "data"... of a kind. */
 const char *snapshot_root_word(enum snapshot_root_kind kind);
 bool snapshot_root_weak(enum snapshot_root_kind kind);

@@ -122,6 +122,12 @@ static bool check_meta(const struct view_check *c, struct snapshot *s, u32 strin
     const struct snapshot_meta *m = s->meta;
     if (m->exe >= string_bytes || m->allocator >= string_bytes || m->notes >= string_bytes)
         return view_bad(c, "section META: a string lies outside STRINGS");
+    if (m->stop >= SNAPSHOT_STOP_LIMIT)
+        return view_bad(c, "section META: threads were stopped in the unknown way %u", m->stop);
+    s->missed = view_records(c, SNAPSHOT_MISSED, &s->missed_count);
+    for (u32 i = 0; i < s->missed_count; i++)
+        if (s->missed[i].name >= string_bytes || s->missed[i].why >= string_bytes)
+            return view_bad(c, "section MISSED: a string of record %u lies outside STRINGS", i + 1);
     return true;
 }
 

@@ -22,6 +22,7 @@ static int number;
 static void (*our_handler)(int, siginfo_t *, void *);
 static keep_sigaction_fn real_sigaction;
 static struct process_mark *mark;
+static bool mask_all;
 static bool interrupts; /* siginterrupt: signal() sets no SA_RESTART */
 
 static bool is_handler(const struct sigaction *action)
@@ -44,6 +45,8 @@ static int install(void)
         } else {
             ours.sa_flags |= SA_RESTART | SA_ONSTACK | (wish.sa_flags & SA_NOCLDSTOP);
         }
+        if (mask_all)
+            sigfillset(&ours.sa_mask);
         if (real_sigaction(number, &ours, NULL) != 0)
             return -errno;
     } while (disposition_get(&again) != seen);
@@ -63,6 +66,18 @@ int keep_start(int signal, void (*handler)(int, siginfo_t *, void *), keep_sigac
         return -errno;
     disposition_set(&found, NULL);
     return install();
+}
+
+bool keep_holds(void)
+{
+    struct sigaction found;
+    return real_sigaction(number, NULL, &found) == 0 && found.sa_sigaction == our_handler;
+}
+
+void keep_mask_all(bool all)
+{
+    mask_all = all;
+    install();
 }
 
 void keep_after_fork(void)

@@ -19,6 +19,10 @@ typedef int (*keep_sigaction_fn)(int, const struct sigaction *, struct sigaction
  * sigaction below us. 0, or a negated errno. */
 int keep_start(int number, void (*handler)(int, siginfo_t *, void *), keep_sigaction_fn real);
 void keep_after_fork(void);
+/* Is our handler what the kernel has? A program may go around us by a raw system call. */
+bool keep_holds(void);
+/* All signals are blocked from the moment on at which ours is delivered; or as usual again. */
+void keep_mask_all(bool all);
 /* Does for the program what the kernel would now do on its own: its handler runs, or nothing. */
 void keep_chain(int number, siginfo_t *info, void *context);
 

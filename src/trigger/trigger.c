@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "hold.h"
 #include "keep.h"
-#include "trigger.h"
 
 static int our_signal;
 static void (*wake)(const ucontext_t *interrupted, bool repeat);
@@ -63,6 +63,10 @@ static void handle_own(const siginfo_t *info, ucontext_t *context)
 static void handle(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
+    if (hold_answer(info, context)) {
+        errno = saved;
+        return;
+    }
     if (PEEK(&own_tid) && PEEK(&own_tid) == sys_gettid()) {
         handle_own(info, context);
         errno = saved;
@@ -137,5 +141,6 @@ void trigger_after_fork(void)
 {
     POKE(&own_tid, 0);
     POKE(&left_one, false);
+    hold_after_fork();
     keep_after_fork();
 }

@@ -10,6 +10,7 @@
 #ifndef MOONHEAP_TRIGGER_TRIGGER_H
 #define MOONHEAP_TRIGGER_TRIGGER_H
 
+#include <signal.h>
 #include <ucontext.h>
 
 #include "base/base.h"
@@ -34,6 +35,34 @@ void trigger_settle(void);
 /* Takes the signal (again) on our thread. Returns true when it left one to the program meanwhile,
  * and should listen again before long. */
 bool trigger_listen(void);
+/* --- threads stand in the handler ---------------------------------------------------------- */
+
+/* Where a thread answers that was asked to stand. The memory is never given back. */
+struct trigger_place {
+    u32 state;
+    int tid;
+    ucontext_t *context; /* what was interrupted: of a thread that stands */
+    u64 thread_pointer;
+    /* Set by the asker while the thread stands: the system call that our signal has ended with
+     * EINTR, and that is to be made again instead; TRIGGER_NO_CALL = none. */
+    long call;
+};
+#define TRIGGER_NO_CALL (-1L)
+
+/* Frozen, one asker at a time. Begins a round; false when there is no memory, or the kernel's
+ * disposition is not our handler, so that the signal might kill. */
+bool trigger_hold_begin(void);
+/* Sends our signal to a thread of the process and has it stand; NULL when it is gone or there are
+ * too many. Not for a thread that blocks the signal: it would stay pending, and others of its
+ * number be merged with it. */
+struct trigger_place *trigger_hold(int pid, int tid);
+bool trigger_stands(const struct trigger_place *p);
+/* Waits until that thread stands, or any has come to stand, or for so long; does it stand? */
+bool trigger_hold_await(const struct trigger_place *p, u64 timeout_ns);
+/* Ends the round: threads go on, those that have not answered yet need not any more. A thread that
+ * stood for two seconds has gone on by itself: it does not stand then. */
+void trigger_hold_end(void);
+
 /* In a forked child, from pthread_atfork or as soon as it is noticed. */
 void trigger_after_fork(void);
 

@@ -46,7 +46,7 @@ class References:
     """The references of one snapshot file."""
 
     def __init__(self, path):
-        self.meta, self.notes = {}, []
+        self.meta, self.notes, self.missed = {}, [], {}
         self.blocks, self.edges, self.areas, self.root_edges = {}, set(), {}, []
         for line in read(path):
             kind, _, rest = line.partition(" ")
@@ -60,6 +60,10 @@ class References:
 
     def read_N(self, rest):
         self.notes.append(rest)
+
+    def read_T(self, rest):
+        tid, _, what = rest.partition(" ")
+        self.missed[int(tid)] = what
 
     def read_B(self, rest):
         address, size = rest.split()
@@ -84,6 +88,9 @@ class References:
 
     def stopped(self):
         return bool(self.meta["flags"] & 2)
+
+    def way(self):
+        return ["none", "tracer", "signals"][self.meta["stop"]]
 
     def holders(self, address):
         """The areas that refer to the block at `address`, dead stacks left out."""

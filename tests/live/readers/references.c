@@ -81,14 +81,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    printf("M flags=%" PRIu64 " pause_ns=%" PRIu64 " build_ns=%" PRIu64 " blocks=%u edges=%u"
+    printf("M flags=%" PRIu64 " stop=%u pause_ns=%" PRIu64 " build_ns=%" PRIu64 " blocks=%u edges=%u"
            " roots=%u root_edges=%u far=%u into=%u file_bytes=%" PRIu64 "\n",
-           s.meta->flags, s.meta->pause_ns, s.meta->build_ns, s.block_count, s.edge_count,
+           s.meta->flags, s.meta->stop, s.meta->pause_ns, s.meta->build_ns, s.block_count, s.edge_count,
            s.root_count, s.root_edge_count, s.edge_far_count, s.edge_into_count, s.size);
     if (s.edge_row)
         printf("U %u\n", s.block_count - count_reached(&s));
     for (const char *at = s.strings + s.meta->notes; *at; at += strcspn(at, "\n") + 1)
         printf("N %.*s\n", (int)strcspn(at, "\n"), at);
+    for (u32 i = 0; i < s.missed_count; i++)
+        printf("T %u %s: %s\n", s.missed[i].tid, s.strings + s.missed[i].name,
+               s.strings + s.missed[i].why);
     if (!summary)
         print_all(&s);
     snapshot_close(&s);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads of this process are stopped and let go, again and again: what they hold is seen, and they
- * notice nothing.
+ * Threads of this process are stopped and let go, again and again, by a tracer and, once ptrace is
+ * denied, by signals: what they hold is seen, and they notice nothing.
  */
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/wait.h>
@@ -15,10 +20,17 @@
 #include "fake_track.h"
 #include "freeze/stop.h"
 
+static bool denied; /* ptrace is: stops go by signals */
+
 static struct stop *stop_now(void)
 {
     struct stop *s = stop_begin(getpid());
     assert_non_null(s);
+    if (denied)
+        assert_int_equal(s->phase, STOP_HELD);
+    for (u32 i = 0; i < s->missed && i < STOP_MISSED_LISTED; i++)
+        print_message("thread %d %s\n", s->misses[i].tid, s->misses[i].why);
+    assert_int_equal(s->signals, denied && s->count); /* alone, nobody need be traced */
     if (s->phase == STOP_REFUSED) {
         int error = s->error;
         stop_free(s);
@@ -28,6 +40,21 @@ static struct stop *stop_now(void)
         }
         fail_msg("stop refused: %d", error);
     }
+    return s;
+}
+
+/* On a busy machine a thread may be long on its way out of the handler of the stop before, and
+ * block the signal until then. */
+static struct stop *stop_all_now(void)
+{
+    enum { TRIES = 20 };
+    struct stop *s = stop_now();
+    for (u32 i = 1; s->missed && denied && i < TRIES; i++) {
+        stop_free(s);
+        usleep(10000);
+        s = stop_now();
+    }
+    assert_int_equal(s->missed, 0);
     return s;
 }
 
@@ -77,6 +104,7 @@ static void registers_of_all_kinds_are_read(void **state)
     for (u32 i = 0; i < t->vector_bytes / sizeof(u64); i++)
         found += t->vector[i] == 0x1122334455667788;
     assert_true(found >= 1);
+    assert_true(t->regs.fs_base == (u64)thread);
     stop_free(s);
     RELEASE(&go_on, 1);
     pthread_join(thread, NULL);
@@ -85,7 +113,7 @@ static void registers_of_all_kinds_are_read(void **state)
 /* --- waiting ------------------------------------------------------------------------------- */
 
 static int quiet_epoll, quiet_pipe[2], quiet_semaphore;
-static u32 disturbed[8], entered;
+static u32 disturbed[10], entered;
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 
 static void note(u32 which, long result)
@@ -99,6 +127,8 @@ static void *wait_in_kernel(void *argument)
     u32 which = (u32)(uintptr_t)argument;
     struct epoll_event event;
     struct sembuf down = {.sem_op = -1};
+    struct pollfd watched = {.fd = quiet_pipe[0], .events = POLLIN};
+    struct timespec brief = {.tv_nsec = 300000000};
     sigset_t set;
     char byte;
     sigemptyset(&set);
@@ -129,6 +159,12 @@ static void *wait_in_kernel(void *argument)
         case 6:
             note(which, epoll_pwait(quiet_epoll, &event, 1, -1, &set));
             break;
+        case 7:
+            note(which, poll(&watched, 1, -1));
+            break;
+        case 8:
+            note(which, clock_nanosleep(CLOCK_MONOTONIC, 0, &brief, NULL) == EINTR ? -1 : 0);
+            break;
         default:
             for (u32 i = 0; i < 1000; i++)
                 __asm__ volatile("pause");
@@ -140,7 +176,7 @@ static void *wait_in_kernel(void *argument)
 static void endless_waits_go_on(void **state)
 {
     (void)state;
-    enum { KINDS = 8, STOPS = 300 };
+    enum { KINDS = 10, STOPS = 300, SLEEP = 5, LIMITED = 8 };
     pthread_t threads[KINDS];
     quiet_epoll = epoll_create1(0);
     quiet_semaphore = semget(IPC_PRIVATE, 1, 0600);
@@ -157,8 +193,7 @@ static void endless_waits_go_on(void **state)
     usleep(5000);
     u64 longest = 0;
     for (u32 i = 0; i < STOPS; i++) {
-        struct stop *s = stop_now();
-        assert_int_equal(s->missed, 0);
+        struct stop *s = stop_all_now();
         u32 stopped = 0;
         for (u32 k = 0; k < s->count; k++)
             stopped += s->threads[k].state == STOP_STOPPED;
@@ -172,9 +207,11 @@ static void endless_waits_go_on(void **state)
     print_message("longest of %d stops: %lu us\n", STOPS, (unsigned long)(longest / 1000));
     RELEASE(&go_on, 1);
     pthread_mutex_unlock(&held);
-    for (u32 i = 0; i < KINDS; i++) {
-        assert_int_equal(disturbed[i], 0);
-    }
+    /* A handler ends sleep with a limit of time, a tracer does not: signal(7). And a thread that
+     * was about to wait when it was looked at is not known to wait. */
+    for (u32 i = 0; i < KINDS; i++)
+        if (!denied || (i != SLEEP && i != LIMITED))
+            assert_in_range(disturbed[i], 0, denied ? STOPS / 20 : 0);
     write(quiet_pipe[1], "x", 1);
     semctl(quiet_semaphore, 0, SETVAL, 10);
     pthread_kill(threads[2], SIGUSR2);
@@ -269,15 +306,20 @@ static void threads_that_come_and_go_are_all_stopped(void **state)
         pthread_create(&chain, NULL, come_and_go, NULL);
         pthread_detach(chain);
     }
+    u32 whole = 0;
     for (u32 i = 0; i < STOPS; i++) {
         struct stop *s = stop_now();
-        assert_int_equal(s->missed, 0);
+        whole += s->missed == 0;
         u64 then = PEEK(&work_done);
         usleep(300);
         assert_int_equal(PEEK(&work_done), then);
         stop_free(s);
         usleep(500);
     }
+    /* By signals one may be missed: it is about to live or to die, blocks all signals, and waits
+     * for a lock of the C library that a thread holds which stands. */
+    print_message("%u of %u stops were whole\n", whole, STOPS);
+    assert_in_range(whole, denied ? STOPS / 4 : STOPS, STOPS);
     RELEASE(&go_on, 1);
     pthread_join(worker, NULL);
     while (ACQUIRE(&entered) < CHAINS)
@@ -305,8 +347,7 @@ static void five_hundred_threads_stop(void **state)
     for (u32 i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], &small, i < 8 ? work : sleep_on, NULL), 0);
     for (u32 i = 0; i < 10; i++) {
-        struct stop *s = stop_now();
-        assert_int_equal(s->missed, 0);
+        struct stop *s = stop_all_now();
         assert_int_equal(s->count, THREADS);
         stop_end(s);
         print_message("%u threads: %lu us\n", s->count,
@@ -369,6 +410,166 @@ static void a_traced_process_is_not_stopped(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* --- by signals ---------------------------------------------------------------------------- */
+
+static int our_signal;
+static u32 woken, chained;
+
+static void count_chained(int number)
+{
+    (void)number;
+    __atomic_fetch_add(&chained, 1, __ATOMIC_RELAXED);
+}
+
+static void wake(const ucontext_t *interrupted, bool repeat)
+{
+    (void)interrupted;
+    (void)repeat;
+    __atomic_fetch_add(&woken, 1, __ATOMIC_RELAXED);
+}
+
+static int deny_ptrace(void **state)
+{
+    (void)state;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {COUNT_OF(code), code};
+    our_signal = SIGRTMIN + 5;
+    struct sigaction act = {.sa_handler = count_chained, .sa_flags = SA_RESTART};
+    sigaction(our_signal, &act, NULL); /* the program's own, which no stop must run */
+    denied = trigger_start(our_signal, wake, NULL) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+             prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return denied ? 0 : -1;
+}
+
+static int nobody_saw_the_signal(void **state)
+{
+    (void)state;
+    return chained == 0 && woken == 0 ? 0 : -1;
+}
+
+static void *refuse_signal(void *unused)
+{
+    (void)unused;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, our_signal);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    RELEASE(&holder_tid, gettid());
+    while (!ACQUIRE(&go_on))
+        usleep(1000);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return NULL;
+}
+
+static void *await_signal(void *unused)
+{
+    (void)unused;
+    sigset_t set;
+    siginfo_t got;
+    sigemptyset(&set);
+    sigaddset(&set, our_signal);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    RELEASE(&holder_tid, gettid());
+    sigwaitinfo(&set, &got);
+    return (void *)got.si_value.sival_ptr;
+}
+
+/* Who would not take the signal is named, and is sent none: else it would be pending, and seen. */
+static void the_deaf_are_missed(void **state)
+{
+    (void)state;
+    for (u32 i = 0; i < 2; i++) {
+        pthread_t deaf;
+        go_on = 0;
+        holder_tid = 0;
+        pthread_create(&deaf, NULL, i ? await_signal : refuse_signal, NULL);
+        while (!ACQUIRE(&holder_tid))
+            usleep(100);
+        usleep(5000);
+        struct stop *s = stop_begin(getpid()); /* nobody else is there, so nobody stands */
+        assert_int_equal(s->phase, STOP_REFUSED);
+        assert_int_equal(s->missed, 1);
+        assert_int_equal(s->misses[0].tid, holder_tid);
+        assert_string_equal(s->misses[0].why,
+                            i ? "waits for the signal itself" : "blocks the signal");
+        stop_free(s);
+        if (i)
+            pthread_sigqueue(deaf, our_signal, (union sigval){.sival_ptr = &go_on});
+        RELEASE(&go_on, 1);
+        void *got;
+        pthread_join(deaf, &got);
+        assert_ptr_equal(got, i ? &go_on : NULL);
+    }
+    assert_int_equal(chained, 0);
+}
+
+/* Others stand all the same. */
+static void one_missed_does_not_spare_the_others(void **state)
+{
+    (void)state;
+    pthread_t deaf, worker;
+    go_on = 0;
+    holder_tid = 0;
+    pthread_create(&worker, NULL, work, NULL);
+    pthread_create(&deaf, NULL, refuse_signal, NULL);
+    while (!ACQUIRE(&holder_tid))
+        usleep(100);
+    struct stop *s = stop_begin(getpid());
+    assert_int_equal(s->phase, STOP_HELD);
+    assert_int_equal(s->missed, 1);
+    u64 then = PEEK(&work_done);
+    usleep(1000);
+    assert_int_equal(PEEK(&work_done), then);
+    assert_true(stop_end(s));
+    stop_free(s);
+    RELEASE(&go_on, 1);
+    pthread_join(worker, NULL);
+    pthread_join(deaf, NULL);
+}
+
+/* A disposition that was changed behind our back may kill: then nothing is sent. */
+static void a_signal_that_might_kill_is_not_sent(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct sigaction plain = {.sa_handler = SIG_DFL}, before;
+    go_on = 0;
+    pthread_create(&thread, NULL, work, NULL);
+    sigaction(our_signal, &plain, &before);
+    struct stop *s = stop_begin(getpid());
+    assert_int_equal(s->phase, STOP_REFUSED);
+    stop_free(s);
+    sigaction(our_signal, &before, NULL);
+    stop_free(stop_now());
+    RELEASE(&go_on, 1);
+    pthread_join(thread, NULL);
+}
+
+/* Nobody is held for ever, whatever becomes of the asker. */
+static void patience_ends(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    go_on = 0;
+    pthread_create(&thread, NULL, work, NULL);
+    struct stop *s = stop_now();
+    u64 then = PEEK(&work_done);
+    usleep(2300000);
+    assert_true(PEEK(&work_done) > then);
+    assert_false(stop_end(s));
+    stop_free(s);
+    s = stop_now();
+    assert_true(stop_end(s));
+    stop_free(s);
+    RELEASE(&go_on, 1);
+    pthread_join(thread, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,5 +582,18 @@ int main(void)
         cmocka_unit_test(a_killed_tracer_lets_go),
         cmocka_unit_test(a_traced_process_is_not_stopped),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest by_signals[] = {
+        cmocka_unit_test(no_child_is_left_or_seen),
+        cmocka_unit_test(registers_of_all_kinds_are_read),
+        cmocka_unit_test(endless_waits_go_on),
+        cmocka_unit_test(a_signal_during_the_stop_ends_the_wait),
+        cmocka_unit_test(threads_that_come_and_go_are_all_stopped),
+        cmocka_unit_test(five_hundred_threads_stop),
+        cmocka_unit_test(the_deaf_are_missed),
+        cmocka_unit_test(one_missed_does_not_spare_the_others),
+        cmocka_unit_test(a_signal_that_might_kill_is_not_sent),
+        cmocka_unit_test(patience_ends),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests(by_signals, deny_ptrace, nobody_saw_the_signal);
 }

@@ -40,6 +40,14 @@ static void fields(void **state)
     fake_prints(&f, "print(heap.snapshot().complete)", "false\n");
     f.world.flags |= SNAPSHOT_FLAG_STOPPED;
     fake_prints(&f, "print(heap.snapshot().complete)", "true\n");
+    fake_prints(&f, "local s = heap.snapshot() print(s.stop, #s.missed)", "none\t0\n");
+    f.world.stop = SNAPSHOT_STOP_SIGNALS;
+    fake_prints(&f, "local s = heap.snapshot()\n"
+                    "print(s.stop, #s.missed)\n"
+                    "for _, t in ipairs(s.missed) do print(t.tid, t.name, t.why) end",
+                "signals\t1\n4713\tdeaf\tblocks it\n");
+    f.world.stop = SNAPSHOT_STOP_TRACER;
+    fake_prints(&f, "print(heap.snapshot().stop)", "tracer\n");
 }
 
 static void by_name(void **state)

@@ -86,6 +86,7 @@ static inline void sample_write(struct snapshot_writer *w)
     meta->pid = 4711;
     meta->flags = SNAPSHOT_FLAG_STOPPED | SNAPSHOT_FLAG_GRAPH;
     meta->live_blocks = SAMPLE_BLOCKS;
+    meta->stop = SNAPSHOT_STOP_SIGNALS;
 
     snapshot_writer_section(w, SNAPSHOT_STRINGS);
     sample_string(w, SNAPSHOT_STRINGS, "");
@@ -93,6 +94,8 @@ static inline void sample_write(struct snapshot_writer *w)
     u32 thread_name = sample_string(w, SNAPSHOT_STRINGS, "worker");
     u32 type_name = sample_string(w, SNAPSHOT_STRINGS, "7session");
 
+    struct snapshot_missed *missed = snapshot_writer_whole(w, SNAPSHOT_MISSED, 1);
+    *missed = (struct snapshot_missed){4713, thread_name, type_name, 0};
     struct snapshot_module *modules = snapshot_writer_whole(w, SNAPSHOT_MODULES, 1);
     modules[0] = (struct snapshot_module){
         .lo = 0x400000, .hi = 0x500000, .bias = 0x400000, .path = meta->exe, .build_id_bytes = 20};

@@ -102,7 +102,10 @@ static void keeps_sections_that_it_does_not_know(void **state)
     FILE *f = fopen(in_folder("a"), "r+");
     assert_non_null(f);
     struct snapshot_entry last;
-    long at = (long)(sizeof(struct snapshot_header) + (SNAPSHOT_SECTION_LIMIT - 2) * sizeof last);
+#define X(name, code, bytes, help) +1
+    enum { SECTIONS = SNAPSHOT_SECTIONS(X) };
+#undef X
+    long at = (long)(sizeof(struct snapshot_header) + (SECTIONS - 1) * sizeof last);
     assert_int_equal(fseek(f, at, SEEK_SET), 0);
     assert_int_equal(fread(&last, sizeof last, 1, f), 1);
     assert_int_equal(last.code, SNAPSHOT_FRAME_LINES);

@@ -157,6 +157,11 @@ static void refuses_damaged_blocks(void **state)
 static void refuses_damaged_references(void **state)
 {
     (void)state;
+    REFUSED("unknown way 3", RECORDS(struct snapshot_meta, META)->stop = SNAPSHOT_STOP_LIMIT);
+    REFUSED("MISSED: a string of record 1",
+            RECORDS(struct snapshot_missed, MISSED)->name = 1u << 20);
+    REFUSED("MISSED: a string of record 1",
+            RECORDS(struct snapshot_missed, MISSED)->why = 1u << 20);
     REFUSED("says that there are no", RECORDS(struct snapshot_meta, META)->flags = 0);
     REFUSED("says that there are ref", ENTRY(EDGE_ROW)->code = 1000);
     REFUSED("root 1 is of the unknown kind 0", RECORDS(struct snapshot_root, ROOTS)->kind = 0);

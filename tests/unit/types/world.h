@@ -57,6 +57,7 @@ struct world {
     struct world_block *blocks;
     u32 line_count, frame_count, stack_count, vtable_count, thread_count, block_count, block_room;
     u64 sample_bytes, process_start, monotonic_ns, flags;
+    enum snapshot_stop stop; /* SNAPSHOT_STOP_SIGNALS: and one thread was missed */
     struct snapshot_root roots[20]; /* names are not offsets yet: 0 */
     struct world_edge edges[1000];
     struct snapshot_tail tails[10];
@@ -247,6 +248,7 @@ static inline void world_open(const struct world *w, struct snapshot *s)
         .process_start = w->process_start,
         .flags = w->flags | (w->sample_bytes ? SNAPSHOT_FLAG_SAMPLED : 0),
         .sample_bytes = w->sample_bytes,
+        .stop = w->stop,
         .notes = world_text(text, &text_bytes_used, "made up"),
     };
     struct snapshot_module *m = snapshot_writer_whole(&out, SNAPSHOT_MODULES, 2);
@@ -261,6 +263,12 @@ static inline void world_open(const struct world *w, struct snapshot *s)
     for (u32 i = 0; i < w->thread_count; i++)
         t[i] = (struct snapshot_thread){w->threads[i].number, w->threads[i].tid,
                                         world_text(text, &text_bytes_used, w->threads[i].name), 1};
+
+    struct snapshot_missed *missed =
+        snapshot_writer_whole(&out, SNAPSHOT_MISSED, w->stop == SNAPSHOT_STOP_SIGNALS);
+    if (w->stop == SNAPSHOT_STOP_SIGNALS)
+        *missed = (struct snapshot_missed){4713, world_text(text, &text_bytes_used, "deaf"),
+                                           world_text(text, &text_bytes_used, "blocks it"), 0};
 
     struct snapshot_frame *f = snapshot_writer_whole(&out, SNAPSHOT_FRAMES, w->frame_count);
     u32 *frame_names = snapshot_writer_whole(&out, SNAPSHOT_FRAME_NAMES, w->frame_count);
