@@ -13,6 +13,8 @@
  * Vertices are numbered from 1 in the order of a depth-first walk; 0 is all roots together.
  * Invariant: when vertex w is at hand, those above w have their semidominator and are linked, those
  * below are neither; so "is linked" is a comparison with w.
+ * Most blocks of a heap have one reference only. Such a vertex hangs under the one that refers to
+ * it, and nothing else need be looked at: the walk notes the others, the joins.
  */
 #include "edges.h"
 #include "memory.h"
@@ -35,10 +37,21 @@ struct job {
     struct graph *g;
     struct graph_dominators *d;
     struct node *node; /* by vertex; the memory that the result's vertices lie in afterwards */
-    u32 *idom;   /* by vertex: at last its immediate dominator; with DEFERRED, a vertex that has
-                    the same one; before, the next of its bucket */
-    u32 *cursor; /* by vertex, while walking: its next edge to follow; then, compress's stack */
+    u32 *idom;  /* by vertex: at last its immediate dominator; with DEFERRED, a vertex that has
+                   the same one; before, the next of its bucket */
+    u64 *joins; /* a bit a vertex: more than one reference leads to it */
+    u32 *stack; /* compress's */
 };
+
+static void note_join(struct job *j, u32 v)
+{
+    j->joins[v / 64] |= 1ull << (v % 64);
+}
+
+static bool is_join(const struct job *j, u32 v)
+{
+    return j->joins[v / 64] >> (v % 64) & 1;
+}
 
 static u32 number(struct job *j, u32 block, u32 parent)
 {
@@ -47,59 +60,90 @@ static u32 number(struct job *j, u32 block, u32 parent)
     d->vertex[block] = v;
     d->block[v] = block;
     j->node[v].up = parent;
-    j->cursor[v] = j->g->s->edge_row[block - 1];
     return v;
 }
 
-/* Follows edges depth first from the block of one root edge. */
-static void walk_from(struct job *j, u32 block)
+/* A vertex some of whose edges are still to be followed. While walking, a stack of these lies in
+ * those fields of the nodes that are not yet in use: vertex in `low`, edges in `best`, `bucket`. */
+static void push(struct job *j, u32 depth, u32 v, u32 edge, u32 end)
+{
+    struct node *at = &j->node[depth];
+    at->low = v;
+    at->best = edge;
+    at->bucket = end;
+}
+
+/* Asks memory for what following a row needs. */
+static ALWAYS_INLINE void ask_ahead(const struct job *j, u32 edge, u32 end)
+{
+    const u32 *row = j->g->s->edge_row, *target = j->g->s->edge_target;
+    for (u32 e = edge; e < end && e < edge + AHEAD; e++) {
+        __builtin_prefetch(&j->d->vertex[target[e]], 1);
+        __builtin_prefetch(&row[target[e] - 1]);
+    }
+}
+
+/* Follows edges depth first from the block of one root edge. Returns how deep the stack was. */
+static u32 walk_from(struct job *j, u32 block)
 {
     const struct graph *g = j->g;
-    const u32 *row = g->s->edge_row, *target = g->s->edge_target;
-    u32 *vertex = j->d->vertex;
-    u32 v = number(j, block, 0);
-    u32 edge = j->cursor[v], end = row[block];
+    const u32 *row = g->s->edge_row, *target = g->s->edge_target, *vertex = j->d->vertex;
+    u32 v = number(j, block, 0), depth = 0, deepest = 0;
+    u32 edge = row[block - 1], end = row[block];
+    ask_ahead(j, edge, end);
     for (;;) {
-        u32 to = 0;
-        while (edge < end) {
-            u32 e = edge++;
-            if (edge + AHEAD < end) {
-                __builtin_prefetch(&vertex[target[edge + AHEAD]]);
-                __builtin_prefetch(&row[target[edge + AHEAD] - 1]);
-                __builtin_prefetch(&target[row[target[edge + AHEAD / 2] - 1]]);
-            }
-            if (!vertex[target[e]] && edges_count(g, j->d->include, e)) {
-                to = target[e];
-                break;
-            }
+        if (edge == end) {
+            if (depth == 0)
+                return deepest;
+            const struct node *at = &j->node[--depth];
+            v = at->low;
+            edge = at->best;
+            end = at->bucket;
         }
-        if (to) {
-            j->cursor[v] = edge;
-            v = number(j, to, v);
-            edge = j->cursor[v];
-            end = row[to];
-            for (u32 e = edge; e < end && e < edge + AHEAD; e++) {
-                __builtin_prefetch(&vertex[target[e]]);
-                __builtin_prefetch(&row[target[e] - 1]);
-            }
-        } else {
-            v = j->node[v].up;
-            if (v == 0)
-                return;
-            edge = j->cursor[v];
-            end = row[j->d->block[v]];
+        u32 e = edge++, to = target[e];
+        if (edge + AHEAD < end) {
+            u32 later = target[edge + AHEAD];
+            __builtin_prefetch(&vertex[later], 1);
+            __builtin_prefetch(&row[later - 1]);
+            __builtin_prefetch(&target[row[target[edge + AHEAD / 2] - 1]]);
         }
+        if (!edges_count(g, j->d->include, e))
+            continue;
+        if (vertex[to]) {
+            note_join(j, vertex[to]);
+            continue;
+        }
+        u32 first = row[to - 1], last = row[to], w = number(j, to, v);
+        if (first == last)
+            continue;
+        if (edge < end) {
+            push(j, depth++, v, edge, end);
+            deepest = depth > deepest ? depth : deepest;
+        }
+        v = w;
+        edge = first;
+        end = last;
+        ask_ahead(j, edge, end);
     }
 }
 
 static void walk(struct job *j)
 {
     const struct snapshot *s = j->g->s;
+    u32 deepest = 0;
     for (u32 i = 0; i < s->root_edge_count; i++) {
         u32 block = s->root_edges[i].target;
-        if (edges_root_counts(j->g, j->d->include, i) && !j->d->vertex[block])
-            walk_from(j, block);
+        if (!edges_root_counts(j->g, j->d->include, i))
+            continue;
+        if (j->d->vertex[block]) {
+            note_join(j, j->d->vertex[block]);
+            continue;
+        }
+        u32 depth = walk_from(j, block);
+        deepest = depth > deepest ? depth : deepest;
     }
+    for (u32 i = 0; i < deepest; i++)
+        j->node[i].bucket = 0;
 }
 
 /* Makes every vertex from v upwards, whose `up` is linked, hang directly under the tree's top. */
@@ -108,10 +152,10 @@ static void compress(struct job *j, u32 v, u32 w)
     struct node *node = j->node;
     u32 depth = 0;
     for (; node[v].up > w; v = node[v].up)
-        j->cursor[depth++] = v;
+        j->stack[depth++] = v;
     /* v hangs under the top already */
     while (depth > 0) {
-        u32 x = j->cursor[--depth];
+        u32 x = j->stack[--depth];
         if (node[v].best < node[x].best) {
             node[x].best = node[v].best;
             node[x].low = node[v].low;
@@ -160,28 +204,37 @@ static u32 semidominator(struct job *j, u32 w)
     return semi;
 }
 
-static u32 in_degree(const struct graph *g, u32 block)
+/* The entries of the row of references to a vertex, the first few of them. */
+static const u32 *first_entries(const struct graph *g, u32 block, u32 *count)
 {
-    return g->in_row[block + 1] - g->in_row[block];
+    u32 entries = g->in_row[block + 1] - g->in_row[block];
+    *count = entries < FIRST_FEW ? entries : FIRST_FEW;
+    return &g->in[g->in_row[block]];
 }
 
-/* Asks memory for what vertices soon to come need: the row, its entries, their vertices and nodes.
- */
+/* Asks memory for what joins soon to come need: the row, its entries, their vertices and nodes. */
 static void look_ahead(const struct job *j, u32 w)
 {
     const struct graph *g = j->g;
-    const u32 *block = j->d->block, *vertex = j->d->vertex;
+    const u32 *block = j->d->block, *vertex = j->d->vertex, *entry;
+    u32 count;
     if (w <= 4 * AHEAD)
         return;
-    __builtin_prefetch(&g->in_row[block[w - 4 * AHEAD]]);
-    __builtin_prefetch(&g->in[g->in_row[block[w - 3 * AHEAD]]]);
-    const u32 *entry = &g->in[g->in_row[block[w - 2 * AHEAD]]];
-    for (u32 i = 0, count = in_degree(g, block[w - 2 * AHEAD]); i < count && i < FIRST_FEW; i++)
-        __builtin_prefetch(&vertex[entry[i] & EDGES_ROOT ? 0 : entry[i] & EDGES_SOURCE]);
-    entry = &g->in[g->in_row[block[w - AHEAD]]];
-    for (u32 i = 0, count = in_degree(g, block[w - AHEAD]); i < count && i < FIRST_FEW; i++)
-        if (!(entry[i] & EDGES_ROOT))
-            __builtin_prefetch(&j->node[vertex[entry[i] & EDGES_SOURCE]]);
+    if (is_join(j, w - 4 * AHEAD))
+        __builtin_prefetch(&g->in_row[block[w - 4 * AHEAD]]);
+    if (is_join(j, w - 3 * AHEAD))
+        __builtin_prefetch(&g->in[g->in_row[block[w - 3 * AHEAD]]]);
+    if (is_join(j, w - 2 * AHEAD)) {
+        entry = first_entries(g, block[w - 2 * AHEAD], &count);
+        for (u32 i = 0; i < count; i++)
+            __builtin_prefetch(&vertex[entry[i] & EDGES_ROOT ? 0 : entry[i] & EDGES_SOURCE]);
+    }
+    if (is_join(j, w - AHEAD)) {
+        entry = first_entries(g, block[w - AHEAD], &count);
+        for (u32 i = 0; i < count; i++)
+            if (!(entry[i] & EDGES_ROOT))
+                __builtin_prefetch(&j->node[vertex[entry[i] & EDGES_SOURCE]]);
+    }
 }
 
 static void link_all(struct job *j)
@@ -190,8 +243,8 @@ static void link_all(struct job *j)
     for (u32 w = j->d->count; w > 0; w--) {
         look_ahead(j, w);
         empty_bucket(j, w);
-        u32 semi = semidominator(j, w);
         struct node *node = &j->node[w];
+        u32 semi = is_join(j, w) ? semidominator(j, w) : node->up;
         node->low = w;
         node->best = semi;
         if (semi == node->up || semi == 0) { /* nothing lies between, or nothing above */
@@ -240,7 +293,8 @@ bool graph_dominators(struct graph *g, u32 include, struct graph_dominators *d, 
               (d->block = memory_take(g, room(g), sizeof *d->block, e)) &&
               (d->at = memory_take(g, room(g), sizeof *d->at, e)) &&
               (j.idom = memory_take(g, room(g), sizeof *j.idom, e)) &&
-              (j.cursor = memory_take(g, room(g), sizeof *j.cursor, e));
+              (j.stack = memory_take(g, room(g), sizeof *j.stack, e)) &&
+              (j.joins = memory_take(g, room(g) / 64 + 1, sizeof *j.joins, e));
     if (ok) {
         j.node = (struct node *)d->at;
         walk(&j);
@@ -248,7 +302,8 @@ bool graph_dominators(struct graph *g, u32 include, struct graph_dominators *d, 
         add_up(&j);
     }
     memory_give(g, j.idom, room(g), sizeof *j.idom);
-    memory_give(g, j.cursor, room(g), sizeof *j.cursor);
+    memory_give(g, j.stack, room(g), sizeof *j.stack);
+    memory_give(g, j.joins, room(g) / 64 + 1, sizeof *j.joins);
     if (!ok)
         graph_dominators_free(g, d);
     return ok;
