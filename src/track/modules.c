@@ -8,8 +8,8 @@
 #include <elf.h>
 #include <string.h>
 
+#include "frames.h"
 #include "modules.h"
-#include "rules.h"
 #include "thread.h"
 
 enum { MODULE_MAX = 1 << 14 };
@@ -62,7 +62,7 @@ static bool entry_intact(const struct entry *e)
 static void entry_retire(struct entry *e)
 {
     POKE(&e->module.gone, true);
-    rules_forget(e->module.lo, e->module.hi);
+    frames_forget(e->module.lo, e->module.hi);
 }
 
 static struct entry *list_find(struct entry *table, u64 pc)

@@ -10,7 +10,6 @@
 #include "modules.h"
 #include "next.h"
 #include "record.h"
-#include "rules.h"
 #include "trie.h"
 
 u8 record_state;
@@ -57,7 +56,7 @@ void track_start(const struct options *o)
     set_limit(o->stack);
     next_resolve();
     index_start(track_allocator()[0] == 0);
-    if (epoch_start() && trie_start())
+    if (epoch_start() && frames_start() && trie_start())
         begin(&o->track);
     else
         record_state = RECORD_OFF;
@@ -91,7 +90,7 @@ u64 track_sample_bytes(void)
 void track_after_fork(void)
 {
     thread_after_fork();
-    rules_after_fork();
+    frames_after_fork();
     trie_after_fork();
 }
 
@@ -99,5 +98,5 @@ void track_counters(struct track_counters *c)
 {
     thread_sum(c);
     c->started_ns = started_ns;
-    c->own_bytes = thread_own_bytes() + rules_own_bytes() + trie_own_bytes() + index_own_bytes();
+    c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() + index_own_bytes();
 }

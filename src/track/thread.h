@@ -26,13 +26,17 @@ enum { THREAD_NUMBER_MAX = 4095, THREAD_STACK_RANGES = 8, STACK_LIMIT_MAX = 256 
 /* One frame of the last stack seen, as the walk left it: the state in which the frame was found
  * and where each part of that state was read. From the same state, and with those words of memory
  * unchanged, the rest of the walk must go the same way; walk.c rests on that. */
+struct walk_place {
+    u64 slot; /* where the return address into this frame was read */
+    u64 pc;
+};
 struct walk_step {
-    u64 pc;           /* return address into this frame */
-    u64 slot;         /* where it was read */
     u64 rbp;          /* value of rbp in this frame */
     u64 rbp_slot;     /* where it was read; 0 = as in the frame below */
-    u64 cfa_slot;     /* where the address of `slot` was read; 0 = it follows from registers */
+    u64 cfa_slot;     /* where the address of the place's slot was read; 0 = it follows from
+                         registers */
     u64 rule;         /* unwind rule of pc */
+    u32 frame;        /* its number */
     u32 node;         /* trie node of the stack from the outermost frame to this one */
     bool rbp_matters; /* a frame further out is found through this value of rbp */
 };
@@ -59,11 +63,14 @@ struct thread {
         u64 lo, hi;
     } stacks[THREAD_STACK_RANGES]; /* mappings that its stacks lie in, latest first */
     u32 last_count;
-    u32 last_generation;                     /* of the rules it was walked by */
+    u32 last_generation;                     /* of the frames it was walked by */
     bool last_cut;                           /* it went on beyond last[0] */
-    struct walk_step last[STACK_LIMIT_MAX];  /* outermost first */
-    struct walk_step fresh[STACK_LIMIT_MAX]; /* innermost first */
-    u64 pcs[STACK_LIMIT_MAX];
+    struct walk_place places[STACK_LIMIT_MAX]; /* outermost first */
+    struct walk_step last[STACK_LIMIT_MAX];    /* the same frames */
+    u64 read_more[STACK_LIMIT_MAX / 64];       /* a bit for each that is more than its place */
+    struct walk_place fresh_places[STACK_LIMIT_MAX]; /* innermost first */
+    struct walk_step fresh[STACK_LIMIT_MAX];
+    u32 words[STACK_LIMIT_MAX], nodes[STACK_LIMIT_MAX]; /* what the trie is asked, and answers */
 
     struct {
         struct maps_reader reader;

@@ -2,94 +2,107 @@
  *
  * trie.c - see trie.h.
  *
- * Context: hot, lock-free. Nodes lie in one array of reserved address space; the table that finds
- * them holds their numbers, each with 6 bits of its hash above it so that most others are passed
- * over without a look at the node.
- * A node is looked for near the place that its parent's number gives, since a program that makes
- * new stacks makes them below the ones it has just made: what is looked up now lies beside what
- * was looked up last (this halved the time of a recursive program against a plain hash). Where
- * that window is full, because the parent has many callees, it is found by its hash. One thread at
- * a time copies it to one of twice the size while others go on with the old one; a node added to
- * the old one meanwhile may be missed later and made again, which is all that can happen.
+ * Context: hot, lock-free. All nodes lie in one array of words in reserved address space, in runs:
+ * a head (the number of the node that the run hangs on) and then a frame a node, each the caller of
+ * the next. A node's number is the place of its word. So a stack that differs from a known one in
+ * its last k frames costs k + 1 words, and only the first of them has to be looked for in a table:
+ * to the next node of a run leads the next word.
+ *
+ * The table holds the numbers of first nodes, each with 6 bits of its hash above it so that most
+ * others are passed over without a look at the words. A run is looked for near the place that its
+ * parent's number gives, since a program that makes new stacks makes them below the ones it has
+ * just made: what is looked up now lies beside what was looked up last. Where that window is full,
+ * because the parent has many callees, it is found by its hash. One thread at a time copies the
+ * table to one of twice the size while others go on with the old one; a run added to the old one
+ * meanwhile may be missed later and made again, which is all that can happen.
  */
 #include <stddef.h>
+#include <sys/mman.h>
 
 #include "trie.h"
 
-enum { FIRST_SLOTS = 1 << 12, NUMBER_BITS = 26, WINDOW = 16 };
+#define HEAD (1u << 31) /* this word is the head of a run */
 
-struct node {
-    u32 parent;
-    u32 frame_lo;
-    u32 frame_hi;
+enum {
+    FIRST_SLOTS = 1 << 12,
+    WINDOW = 16,
+    SCALE_BITS = 16,
+    HUGE_FROM_WORDS = 1 << 19, /* a small trie must not cost large pages */
 };
 
 struct table {
     u64 mask;
+    u64 scale; /* slots for each word of the array, in 1 / 2^SCALE_BITS */
+    u32 runs;
     u32 slots[]; /* number | 6 bits of the hash above it; 0 = empty */
 };
 
-static struct node *nodes; /* [0] is unused */
-static u32 node_count;     /* numbers given so far */
+static u32 *words; /* [0] is unused */
+static u32 word_count = 1;
 static struct table *table;
 static u8 growing;
 static u64 table_own_bytes;
 
-static ALWAYS_INLINE u64 hash(u32 parent, u64 frame)
+static ALWAYS_INLINE u64 hash(u32 parent, u32 frame)
 {
-    u64 h = (frame ^ (u64)parent << 32 ^ parent) * 0x9e3779b97f4a7c15ul;
+    u64 h = ((u64)parent << 32 | frame) * 0x9e3779b97f4a7c15ul;
     h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ul;
     return h ^ h >> 32;
 }
 
-/* What stands in the slot of a node with this hash. */
+/* What stands in the slot of a run with this hash. */
 static ALWAYS_INLINE u32 slot_value(u64 h, u32 number)
 {
-    return (u32)(h >> 58) << NUMBER_BITS | number;
+    return (u32)(h >> 58) << TRIE_NUMBER_BITS | number;
 }
 
-static ALWAYS_INLINE bool node_is(const struct node *n, u32 parent, u64 frame)
-{
-    return PEEK(&n->parent) == parent && PEEK(&n->frame_lo) == (u32)frame &&
-           PEEK(&n->frame_hi) == (u32)(frame >> 32);
-}
-
-/* The i-th slot in which a node with this parent and hash may stand. */
+/* The i-th slot in which a run with this parent and hash may stand. */
 static ALWAYS_INLINE u32 *slot_at(struct table *t, u32 parent, u64 h, u64 i)
 {
-    u64 near = (u64)parent + parent / 2 + (h >> 40) % WINDOW;
+    u64 near = (parent * t->scale >> SCALE_BITS) + (h >> 40) % WINDOW;
     return &t->slots[(i < WINDOW ? near + i : h + i) & t->mask];
 }
 
-static struct table *new_table(u64 slots)
+static struct table *new_table(u64 slots, u64 words_when_full)
 {
     size_t bytes = ROUND_UP(offsetof(struct table, slots) + slots * sizeof(u32), PAGE_BYTES);
     struct table *fresh = sys_map(bytes);
     if (fresh) {
         fresh->mask = slots - 1;
+        fresh->scale = (slots << SCALE_BITS) / words_when_full;
         table_own_bytes += bytes;
     }
     return fresh;
+}
+
+static void put(struct table *t, u32 parent, u32 number)
+{
+    u64 h = hash(parent, PEEK(&words[number])), at = 0;
+    while (*slot_at(t, parent, h, at))
+        at++;
+    *slot_at(t, parent, h, at) = slot_value(h, number);
+    t->runs++;
 }
 
 static COLD void grow(struct table *old)
 {
     if (__atomic_exchange_n(&growing, 1, __ATOMIC_ACQUIRE))
         return;
-    struct table *fresh = ACQUIRE(&table) == old ? new_table((old->mask + 1) * 2) : NULL;
+    u32 count = PEEK(&word_count);
+    struct table *fresh =
+        ACQUIRE(&table) == old ? new_table((old->mask + 1) * 2, 2ul * count) : NULL;
     if (fresh) {
-        /* By number, not by slot: parents of neighbours are neighbours, and so are their places. A
-         * node that is being written just now may land where it is never looked for. */
-        u32 count = PEEK(&node_count);
-        for (u32 number = 1; number <= count; number++) {
-            const struct node *n = &nodes[number];
-            u32 parent = PEEK(&n->parent);
-            u64 h = hash(parent, (u64)PEEK(&n->frame_hi) << 32 | PEEK(&n->frame_lo)), at = 0;
-            while (*slot_at(fresh, parent, h, at))
-                at++;
-            *slot_at(fresh, parent, h, at) = slot_value(h, number);
-        }
+        /* In the order of the words: neighbours hang on neighbours, and so their places are near
+         * each other. A run that is being written just now may be entered where it is never looked
+         * for, or not at all. */
+        for (u32 i = 1; i + 1 < count; i++)
+            if (PEEK(&words[i]) & HEAD && PEEK(&words[i + 1]))
+                put(fresh, PEEK(&words[i]) & ~HEAD, i + 1);
         RELEASE(&table, fresh);
+        /* The old one stays mapped, for someone may be looking into it; he finds nothing. */
+        u64 kept = PAGE_BYTES, bytes = offsetof(struct table, slots) + (old->mask + 1) * 4;
+        sys_discard((char *)old + kept, ROUND_UP(bytes, PAGE_BYTES) - kept);
+        table_own_bytes -= ROUND_UP(bytes, PAGE_BYTES) - kept;
     }
     RELEASE(&growing, 0);
 }
@@ -98,66 +111,109 @@ bool trie_start(void)
 {
     if (table)
         return true;
-    nodes = sys_map(ROUND_UP(sizeof(struct node) * ((u64)TRIE_NODE_MAX + 1), PAGE_BYTES));
-    if (nodes)
-        table = new_table(FIRST_SLOTS);
+    /* one word more than there can be: the last node is asked for its next */
+    words = sys_map(ROUND_UP(sizeof(u32) * ((u64)TRIE_NUMBER_MAX + 2), PAGE_BYTES));
+    if (words)
+        table = new_table(FIRST_SLOTS, 4 * FIRST_SLOTS);
     return table != NULL;
 }
 
-static u32 add_node(u32 parent, u64 frame)
+u32 trie_find(u32 parent, u32 frame)
 {
-    u32 number = __atomic_add_fetch(&node_count, 1, __ATOMIC_RELAXED);
-    if (UNLIKELY(number > TRIE_NODE_MAX)) {
-        POKE(&node_count, TRIE_NODE_MAX);
-        return 0;
-    }
-    POKE(&nodes[number].parent, parent);
-    POKE(&nodes[number].frame_lo, (u32)frame);
-    POKE(&nodes[number].frame_hi, (u32)(frame >> 32));
-    return number;
-}
-
-u32 trie_intern(u32 parent, u64 frame)
-{
+    if (parent && PEEK(&words[parent + 1]) == frame)
+        return parent + 1;
     struct table *t = ACQUIRE(&table);
-    u32 mine = 0; /* made once, kept for the next slot when another thread was faster */
     u64 h = hash(parent, frame);
     for (u64 i = 0; i <= t->mask; i++) {
-        u32 *slot = slot_at(t, parent, h, i);
-        u32 value = ACQUIRE(slot);
-        if (!value) {
-            if (!mine)
-                mine = add_node(parent, frame);
-            if (!mine || __atomic_compare_exchange_n(slot, &value, slot_value(h, mine), false,
-                                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-                break;
-        }
-        u32 number = value & TRIE_NODE_MAX;
-        if (value == slot_value(h, number) && node_is(&nodes[number], parent, frame))
+        u32 value = ACQUIRE(slot_at(t, parent, h, i)), number = value & TRIE_NUMBER_MAX;
+        if (!value)
+            return 0;
+        if (value == slot_value(h, number) && PEEK(&words[number]) == frame &&
+            PEEK(&words[number - 1]) == (parent | HEAD))
             return number;
     }
-    if (UNLIKELY((u64)mine * 8 > t->mask * 5))
-        grow(t);
-    return mine;
+    return 0;
+}
+
+/* Large pages for what is yet to come: a program that fills this array walks through it. */
+static COLD void use_huge_pages(void)
+{
+    sys_call(SYS_madvise, words + HUGE_FROM_WORDS,
+             (TRIE_NUMBER_MAX - HUGE_FROM_WORDS) * sizeof(u32), MADV_HUGEPAGE);
+}
+
+u32 trie_add(u32 parent, const u32 *frames, u32 count)
+{
+    u32 head = __atomic_fetch_add(&word_count, count + 1, __ATOMIC_RELAXED);
+    if (UNLIKELY(head + count > TRIE_NUMBER_MAX)) {
+        POKE(&word_count, TRIE_NUMBER_MAX);
+        return 0;
+    }
+    if (UNLIKELY(head < HUGE_FROM_WORDS && head + count >= HUGE_FROM_WORDS))
+        use_huge_pages();
+    POKE(&words[head], parent | HEAD);
+    for (u32 i = 0; i < count; i++)
+        POKE(&words[head + 1 + i], frames[i]);
+    struct table *t = ACQUIRE(&table);
+    u64 h = hash(parent, frames[0]);
+    for (u64 i = 0; i <= t->mask; i++) {
+        u32 *slot = slot_at(t, parent, h, i), value = ACQUIRE(slot), number;
+        if (!value && __atomic_compare_exchange_n(slot, &value, slot_value(h, head + 1), false,
+                                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            u32 runs = __atomic_add_fetch(&t->runs, 1, __ATOMIC_RELAXED);
+            if (UNLIKELY((u64)runs * 8 > t->mask * 5))
+                grow(t);
+            return head + 1;
+        }
+        number = value & TRIE_NUMBER_MAX;
+        if (value == slot_value(h, number) && PEEK(&words[number]) == frames[0] &&
+            PEEK(&words[number - 1]) == (parent | HEAD))
+            break;
+    }
+    POKE(&words[head], 0); /* a run that nobody finds is no run */
+    return 0;
+}
+
+u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes)
+{
+    u32 node = parent;
+    for (u32 i = 0; i < count; i++) {
+        u32 next = trie_find(node, frames[i]);
+        if (!next) {
+            u32 first = trie_add(node, frames + i, count - i);
+            for (u32 k = i; first && nodes && k < count; k++)
+                nodes[k] = first + k - i;
+            if (first)
+                return first + count - i - 1;
+            next = trie_find(node, frames[i]);
+        }
+        if (!next)
+            return 0;
+        if (nodes)
+            nodes[i] = next;
+        node = next;
+    }
+    return node;
 }
 
 u32 track_node_count(void)
 {
-    return ACQUIRE(&node_count);
+    return ACQUIRE(&word_count) - 1;
 }
 
 struct track_node track_node(u32 number)
 {
-    const struct node *n = &nodes[number];
-    return (struct track_node){.pc = (u64)(n->frame_hi & 0xffff) << 32 | n->frame_lo,
-                               .parent = n->parent,
-                               .incarnation = n->frame_hi >> 16 & 0xfff,
-                               .cut = n->frame_hi >> 31};
+    u32 word = words[number], before = words[number - 1];
+    u64 code = frames_all[word & FRAME_MAX].code;
+    return (struct track_node){.pc = code & FRAME_CODE_MASK,
+                               .parent = before & HEAD ? before & ~HEAD : number - 1,
+                               .incarnation = (u32)(code >> FRAME_CODE_BITS),
+                               .cut = word & TRIE_CUT};
 }
 
 u64 trie_own_bytes(void)
 {
-    return PEEK(&table_own_bytes) + (u64)PEEK(&node_count) * sizeof(struct node);
+    return PEEK(&table_own_bytes) + (u64)PEEK(&word_count) * sizeof(u32);
 }
 
 void trie_after_fork(void)

@@ -5,27 +5,31 @@
  * Context: hot, lock-free.
  * Invariant: a node never changes once its number is known, and its parent's number is less than
  * its own. Equal stacks have equal numbers but for rare duplicates (made while the lookup table
- * grows); who lists stacks merges those.
+ * grows, or of a frame that has two numbers); who lists stacks merges those.
  */
 #ifndef MOONHEAP_TRACK_TRIE_H
 #define MOONHEAP_TRACK_TRIE_H
 
+#include "frames.h"
 #include "track.h"
 
-enum { TRIE_NODE_MAX = (1 << 26) - 1 };
+enum { TRIE_NUMBER_BITS = 26, TRIE_NUMBER_MAX = (1 << TRIE_NUMBER_BITS) - 1 };
 
-/* A frame as the trie keeps it: 48 bits of code address, 12 of module incarnation, cut flag. */
-#define TRIE_CUT (1ul << 63)
-static ALWAYS_INLINE u64 trie_frame(u64 pc, u32 incarnation)
-{
-    return (pc & 0xffffffffffff) | (u64)incarnation << 48;
-}
+/* A frame as the trie keeps it: its number, and whether the stack went on beyond it but was cut. */
+#define TRIE_CUT (1u << 30)
 
-/* Before the first trie_intern, while one thread runs; false when memory is refused. */
+/* Before the first use, while one thread runs; false when memory is refused. */
 bool trie_start(void);
 
-/* The number of the node (parent, frame), made when it is new; 0 when there is no room. */
-u32 trie_intern(u32 parent, u64 frame);
+/* The node (parent, frame); 0 when there is none. */
+u32 trie_find(u32 parent, u32 frame);
+/* Makes nodes for frames[0..count), each the caller of the next, below a parent that trie_find says
+ * has no such callee. They are numbered from the result on; 0 when there is no room, or when
+ * another thread was faster (trie_find knows the first of them then). */
+u32 trie_add(u32 parent, const u32 *frames, u32 count);
+/* The node of a stack below another one, found or made; 0 when there is no room. nodes[0..count),
+ * unless NULL, gets the node of each frame. */
+u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes);
 
 u64 trie_own_bytes(void);
 void trie_after_fork(void);

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "modules.h"
-#include "rules.h"
 #include "trie.h"
 #include "unwind.h"
 #include "walk.h"
@@ -30,19 +29,68 @@ static ALWAYS_INLINE u64 word(u64 address)
     return *(const u64 *)address;
 }
 
-/* Is the outer part of the last stack, beyond last[i], still as it was? On failure *broken is the
- * step that changed. */
-static ALWAYS_INLINE bool intact(const struct walk_step *last, i32 i, i32 *broken)
+/* Is more to be compared of that step than its place? */
+static ALWAYS_INLINE void mark(struct thread *t, u32 i)
 {
-    for (i32 k = i - 1; k >= 0; k--) {
-        const struct walk_step *s = &last[k];
-        if ((s->cfa_slot && word(s->cfa_slot) != s->slot + 8) || word(s->slot) != s->pc ||
-            (s->rbp_matters && s->rbp_slot && word(s->rbp_slot) != s->rbp)) {
+    const struct walk_step *s = &t->last[i];
+    u64 more = s->cfa_slot || (s->rbp_matters && s->rbp_slot);
+    t->read_more[i / 64] = (t->read_more[i / 64] & ~(1ul << i % 64)) | more << i % 64;
+}
+
+static bool more_is_intact(const struct thread *t, u32 i)
+{
+    const struct walk_step *s = &t->last[i];
+    return (!s->cfa_slot || word(s->cfa_slot) == t->places[i].slot + 8) &&
+           (!s->rbp_matters || !s->rbp_slot || word(s->rbp_slot) == s->rbp);
+}
+
+/* Is the outer part of the last stack, beyond last[i], still as it was? On failure *broken is a
+ * step that changed. Places are compared four at a time: most of a walk's time is spent here. All
+ * slots lie further out on the stack that we are on, so they can be read in any order. */
+static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, i32 *broken)
+{
+    i32 k = i;
+    for (const struct walk_place *p = &t->places[k]; k >= 4; k -= 4) {
+        p -= 4;
+        if ((word(p[0].slot) ^ p[0].pc) | (word(p[1].slot) ^ p[1].pc) |
+            (word(p[2].slot) ^ p[2].pc) | (word(p[3].slot) ^ p[3].pc))
+            break;
+    }
+    for (k--; k >= 0; k--)
+        if (word(t->places[k].slot) != t->places[k].pc) {
             *broken = k;
             return false;
         }
+    for (i32 w = i / 64; w >= 0; w--) {
+        u64 bits = t->read_more[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
+        for (; bits; bits &= bits - 1)
+            if (!more_is_intact(t, (u32)(w * 64 + __builtin_ctzl(bits)))) {
+                *broken = w * 64 + __builtin_ctzl(bits);
+                return false;
+            }
     }
     return true;
+}
+
+/* Only the innermost frames are kept: the stack begins with another frame now, so every node is
+ * another. Drops `over` steps of the `kept` outermost ones; the node of the rest. */
+static COLD u32 shorten(struct thread *t, u32 kept, u32 over)
+{
+    u32 node = 0;
+    memmove(&t->places[0], &t->places[over], (kept - over) * sizeof t->places[0]);
+    memmove(&t->last[0], &t->last[over], (kept - over) * sizeof t->last[0]);
+    t->last_cut = true;
+    for (u32 i = 0; i < kept - over; i++)
+        t->words[i] = t->last[i].frame;
+    if (kept > over) {
+        t->words[0] |= TRIE_CUT;
+        node = trie_intern(0, t->words, kept - over, t->nodes);
+    }
+    for (u32 i = 0; i < kept - over; i++) {
+        t->last[i].node = t->nodes[i];
+        mark(t, i);
+    }
+    return node;
 }
 
 /* Takes new steps into the remembered stack, above its `kept` outermost ones, and gives the node
@@ -54,28 +102,20 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
     u32 over = kept + fresh_count > walk_limit ? kept + fresh_count - walk_limit : 0;
     u32 node = kept ? t->last[kept - 1].node : 0;
     bool matters = kept ? t->last[kept - 1].rbp_matters : false;
-    u64 cut_flag = cut ? TRIE_CUT : 0;
-    if (over) {
-        /* Only the innermost frames are kept: the stack begins with another frame now, so every
-         * node is another. */
+    if (UNLIKELY(over)) {
+        node = shorten(t, kept, over);
         kept -= over;
-        memmove(&t->last[0], &t->last[over], kept * sizeof t->last[0]);
-        node = 0;
-        cut_flag = TRIE_CUT;
-        t->last_cut = true;
-        for (u32 i = 0; i < kept; i++) {
-            struct walk_step *s = &t->last[i];
-            node = trie_intern(node, trie_frame(s->pc, rule_incarnation(s->rule)) |
-                                         (i == 0 ? cut_flag : 0));
-            s->node = node;
+        cut = true;
+        if (kept && !node) {
+            t->last_count = 0;
+            return 0;
         }
     }
     for (u32 i = 0; i < fresh_count; i++) {
         struct walk_step *s = &t->last[kept + i];
         *s = t->fresh[fresh_count - 1 - i];
-        u64 frame = trie_frame(s->pc, rule_incarnation(s->rule));
-        node = trie_intern(node, kept + i == 0 ? frame | cut_flag : frame);
-        s->node = node;
+        t->places[kept + i] = t->fresh_places[fresh_count - 1 - i];
+        t->words[i] = s->frame;
         if (rule_kind(s->rule) == RULE_END || rule_kind(s->rule) == RULE_LOST)
             matters = false;
         else if (rule_uses_rbp(s->rule))
@@ -83,8 +123,14 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
         else if (rule_rbp_depth(s->rule))
             matters = false;
         s->rbp_matters = matters;
+        mark(t, kept + i);
     }
-    t->last_count = kept + fresh_count;
+    if (kept == 0 && cut)
+        t->words[0] |= TRIE_CUT;
+    node = trie_intern(node, t->words, fresh_count, t->nodes);
+    for (u32 i = 0; i < fresh_count; i++)
+        t->last[kept + i].node = t->nodes[i];
+    t->last_count = node ? kept + fresh_count : 0;
     return node;
 }
 
@@ -104,32 +150,36 @@ static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
     while (reached && n < walk_limit) {
         u64 pc = f.registers[CFI_RA];
         result = unwind_step(t, &f);
-        t->pcs[n++] = trie_frame(pc, f.incarnation);
+        t->nodes[n++] = frames_find(t, pc).number;
         if (result != UNWIND_STEPPED)
             break;
     }
     if (!reached)
-        t->pcs[n++] = trie_frame(origin->pc, 0);
+        t->nodes[n++] = frames_find(t, origin->pc).number;
     if (result == UNWIND_LOST)
         t->cut_stacks++;
-    u32 node = 0;
-    for (u32 i = n; i-- > 0;)
-        node = trie_intern(node, t->pcs[i] | (i == n - 1 && result != UNWIND_END ? TRIE_CUT : 0));
+    for (u32 i = 0; i < n; i++)
+        t->words[i] = t->nodes[n - 1 - i];
+    if (result != UNWIND_END)
+        t->words[0] |= TRIE_CUT;
+    u32 node = trie_intern(0, t->words, n, NULL);
     t->last_count = 0; /* what was read, and where, is not known */
     return node;
 }
 
 u32 walk_capture(struct thread *t, const struct walk_origin *origin)
 {
-    struct walk_step s = {.pc = origin->pc, .slot = (u64)&origin->pc, .rbp = origin->rbp};
-    if (UNLIKELY(s.slot < t->stacks[0].lo || s.slot >= t->stacks[0].hi) &&
-        !unwind_on_stack(t, s.slot)) {
+    struct walk_place at = {.slot = (u64)&origin->pc, .pc = origin->pc};
+    struct walk_step s = {.rbp = origin->rbp};
+    if (UNLIKELY(at.slot < t->stacks[0].lo || at.slot >= t->stacks[0].hi) &&
+        !unwind_on_stack(t, at.slot)) {
         t->last_count = 0;
         t->cut_stacks++;
-        return trie_intern(0, trie_frame(origin->pc, 0) | TRIE_CUT);
+        u32 frame = frames_find(t, origin->pc).number | TRIE_CUT;
+        return trie_intern(0, &frame, 1, NULL);
     }
     u64 hi = t->stacks[0].hi - 8;
-    u32 generation = ACQUIRE(&rules_generation);
+    u32 generation = ACQUIRE(&frames_generation);
     if (UNLIKELY(t->last_generation != generation)) {
         t->last_generation = generation;
         t->last_count = 0;
@@ -137,17 +187,18 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
     i32 j = (i32)t->last_count - 1;
     u32 n = 0, limit = walk_limit;
     for (;;) {
-        while (j >= 0 && t->last[j].slot < s.slot)
+        while (j >= 0 && t->places[j].slot < at.slot)
             j--;
-        if (j >= 0 && t->last[j].slot == s.slot && t->last[j].pc == s.pc &&
+        if (j >= 0 && t->places[j].slot == at.slot && t->places[j].pc == at.pc &&
             LIKELY(!t->last_cut || (u32)j + 1 + n >= limit) &&
             (!t->last[j].rbp_matters || t->last[j].rbp == s.rbp)) {
             i32 broken;
-            if (LIKELY(intact(t->last, j, &broken))) {
+            if (LIKELY(intact(t, j, &broken))) {
                 /* the state is the same, but this walk read it in other places */
                 t->last[j].rbp = s.rbp;
                 t->last[j].rbp_slot = s.rbp_slot;
                 t->last[j].cfa_slot = s.cfa_slot;
+                mark(t, (u32)j);
                 t->last_count = (u32)j + 1;
                 return n == 0 ? t->last[j].node : adopt(t, t->last_count, n, false);
             }
@@ -155,11 +206,14 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         }
         if (n == limit)
             return adopt(t, 0, n, true);
-        if (UNLIKELY(s.pc < PAGE_BYTES))
+        if (UNLIKELY(at.pc < PAGE_BYTES))
             return adopt(t, 0, n, false);
-        s.rule = rules_find(t, s.pc);
+        struct frame_found found = frames_find(t, at.pc);
+        s.rule = found.rule;
+        s.frame = found.number;
+        t->fresh_places[n] = at;
         t->fresh[n++] = s;
-        u64 sp = s.slot + 8, cfa;
+        u64 sp = at.slot + 8, cfa;
         s.cfa_slot = 0;
         switch (rule_kind(s.rule)) {
         case RULE_SP:
@@ -198,8 +252,8 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         } else {
             s.rbp_slot = 0;
         }
-        s.slot = cfa - 8;
-        s.pc = word(s.slot);
+        at.slot = cfa - 8;
+        at.pc = word(at.slot);
     }
 }
 

@@ -9,21 +9,44 @@
 
 #include <cmocka.h>
 
+#include "track/thread.h"
 #include "track/trie.h"
 
 enum { STACKS = 60000, DEPTH = 6, THREADS = 4 };
 
-static u64 frame_of(u32 stack, u32 level)
+/* An address in no module: such frames can be numbered, too. */
+static u64 pc_of(u32 stack, u32 level)
 {
     /* the outer levels are shared by many stacks */
-    return trie_frame(0x400000 + (u64)level * 0x10000 + stack % (7u << (2 * level)), level & 3);
+    return 0x400000 + (u64)level * 0x10000 + stack % (7u << (2 * level));
+}
+
+static u32 frames_of[DEPTH][7u << (2 * DEPTH)];
+
+static u32 frame_of(u32 stack, u32 level)
+{
+    return frames_of[level][stack % (7u << (2 * level))];
+}
+
+static int number_frames(void **unused)
+{
+    (void)unused;
+    struct thread *t = thread_settle();
+    for (u32 level = 0; level < DEPTH; level++)
+        for (u32 i = 0; i < 7u << (2 * level); i++)
+            frames_of[level][i] = frames_find(t, pc_of(i, level)).number;
+    return 0;
 }
 
 static u32 intern(u32 stack)
 {
-    u32 node = 0;
+    u32 words[DEPTH], nodes[DEPTH];
     for (u32 level = 0; level < DEPTH; level++)
-        node = trie_intern(node, frame_of(stack, level));
+        words[level] = frame_of(stack, level);
+    u32 node = trie_intern(0, words, DEPTH, nodes);
+    for (u32 level = DEPTH; level-- > 1;)
+        assert_int_equal(track_node(nodes[level]).parent, nodes[level - 1]);
+    assert_int_equal(node, nodes[DEPTH - 1]);
     return node;
 }
 
@@ -32,8 +55,7 @@ static void assert_node_is(u32 node, u32 stack)
     for (u32 level = DEPTH; level-- > 0;) {
         assert_int_not_equal(node, 0);
         struct track_node n = track_node(node);
-        assert_int_equal(n.pc, frame_of(stack, level) & 0xffffffffffff);
-        assert_int_equal(n.incarnation, level & 3);
+        assert_int_equal(n.pc, pc_of(stack, level));
         assert_false(n.cut);
         assert_true(n.parent < node);
         node = n.parent;
@@ -80,26 +102,41 @@ static void alone_the_same_stack_has_the_same_number(void **unused)
     assert_int_equal(track_node_count(), count);
 }
 
+static void a_known_stack_is_continued_in_place(void **unused)
+{
+    (void)unused;
+    u32 outer[2] = {frame_of(1, 3), frame_of(2, 3)}, inner = frame_of(3, 3), other = frame_of(4, 3);
+    u32 node = trie_intern(0, outer, 2, NULL), before = track_node_count();
+    u32 first = trie_intern(node, &inner, 1, NULL), second = trie_intern(node, &other, 1, NULL);
+    assert_int_equal(track_node(first).parent, node);
+    assert_int_equal(track_node(second).parent, node);
+    assert_int_not_equal(first, second);
+    assert_int_equal(trie_find(node, inner), first);
+    assert_int_equal(trie_find(node, other), second);
+    assert_int_equal(trie_find(node, frame_of(5, 3)), 0);
+    assert_int_equal(track_node_count(), before + 4); /* two words each */
+}
+
 static void a_cut_stack_is_another_one(void **unused)
 {
     (void)unused;
-    u64 frame = trie_frame(0x123456, 5);
-    u32 whole = trie_intern(0, frame), cut = trie_intern(0, frame | TRIE_CUT);
+    u32 frame = frame_of(6, 2), cut_frame = frame | TRIE_CUT;
+    u32 whole = trie_intern(0, &frame, 1, NULL), cut = trie_intern(0, &cut_frame, 1, NULL);
     assert_int_not_equal(whole, cut);
     assert_false(track_node(whole).cut);
     assert_true(track_node(cut).cut);
-    assert_int_equal(track_node(cut).pc, 0x123456);
-    assert_int_equal(track_node(cut).incarnation, 5);
+    assert_int_equal(track_node(cut).pc, pc_of(6, 2));
 }
 
 int main(void)
 {
-    if (!trie_start())
+    if (!frames_start() || !trie_start())
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_thread_gets_the_stack_it_asked_for),
         cmocka_unit_test(alone_the_same_stack_has_the_same_number),
+        cmocka_unit_test(a_known_stack_is_continued_in_place),
         cmocka_unit_test(a_cut_stack_is_another_one),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, number_frames, NULL);
 }
