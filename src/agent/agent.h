@@ -108,7 +108,7 @@ void agent_output_complain(const char *text);
 int agent_answer_begin(void);
 void agent_answer_end(int connection, bool ok, u64 took_ns, u64 pause_ns);
 
-/* --- live_host.c, names.c, books.c --------------------------------------------------------- */
+/* --- live_host.c, names.c, held.c, books.c --------------------------------------------------- */
 
 /* What a script sees of the live process. */
 struct agent_live {
@@ -121,6 +121,16 @@ void agent_live_host(struct agent_live *live, struct host *host);
 
 /* Adds the sections NAMES and FRAME_NAMES. */
 bool agent_names_write(struct elf_names *names, struct snapshot_writer *w);
+
+/* Is there room for one more? */
+bool agent_held_room(struct err *e);
+/* Only where there is room. */
+void agent_held_keep(struct freeze_held *h);
+void agent_held_drop(struct freeze_held *h);
+/* Is one still there? Collects those that are not; sums up what the others cost, in bytes. */
+bool agent_held_look(u64 *cost_bytes);
+/* In a forked child. */
+void agent_held_forget(void);
 
 /* Bytes that Moonheap holds but for the recorder's own, and that the program's allocator holds. */
 u64 agent_books_overhead(void);

@@ -4,7 +4,8 @@
  *
  * Context: agent.
  * Invariant: Lua and everything else that the agent allocates is in its private heap, so overhead
- * is that heap, open snapshots and the recorder's own memory, each counted once.
+ * is that heap, open snapshots, what their contents cost and the recorder's own memory, each
+ * counted once.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -41,7 +42,9 @@ void agent_books_adopt(struct snapshot *s)
 
 u64 agent_books_overhead(void)
 {
-    return heap_mapped_bytes(agent.heap) + snapshot_bytes;
+    u64 held_bytes;
+    agent_held_look(&held_bytes);
+    return heap_mapped_bytes(agent.heap) + snapshot_bytes + held_bytes;
 }
 
 static u64 jemalloc_bytes(void)

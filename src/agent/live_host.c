@@ -35,55 +35,99 @@ static bool list_blocks(struct snapshot_writer *w, const struct freeze_request *
     return false;
 }
 
-static bool take_image(struct snapshot_writer *w, const struct freeze_request *r, struct err *e)
+static bool take_image(struct snapshot_writer *w, const struct freeze_request *r,
+                       struct freeze_held **held, struct err *e)
 {
     struct freeze_report report;
     if (!snapshot_writer_begin(w, freeze_image_estimate_bytes()))
         return err_set(e, STATUS_NO_MEMORY, "no address space for an image");
-    if (freeze_image(w, r, &report, e))
+    if (freeze_image(w, r, &report, e)) {
+        *held = report.held;
         return true;
+    }
     snapshot_writer_abandon(w);
     return false;
 }
 
-/* With references where they can be had; else the blocks alone, and a note that says why. */
-static bool freeze(struct snapshot_writer *w, bool graph, struct err *e)
+struct note {
+    char text[2 * sizeof((struct err *)NULL)->text + 80];
+};
+
+/* One more line for the notes: what the snapshot is without, and why. */
+static void note_without(struct freeze_request *r, struct note *n, const char *what,
+                         const struct err *e)
+{
+    size_t used = strlen(n->text);
+    text_format(n->text + used, sizeof n->text - used, "%staken without %s: %s", used ? "\n" : "",
+                what, e->text);
+    r->note = n->text;
+}
+
+/* With references and contents where they can be had; else without, and a note that says why. */
+static bool freeze(struct snapshot_writer *w, bool graph, bool contents, struct freeze_held **held,
+                   struct err *e)
 {
     struct freeze_request request = {.overhead_bytes = agent_books_overhead(),
                                      .allocator_bytes = agent_books_allocator(),
                                      .own_address = (u64)&agent,
-                                     .static_tls_bytes = graph ? static_tls_bytes() : 0};
-    char note[sizeof e->text + 40];
+                                     .static_tls_bytes = graph ? static_tls_bytes() : 0,
+                                     .hold_ns = agent.options.contents_ns,
+                                     .hold_bytes = agent.options.contents_bytes};
+    struct note note = {""};
+    request.hold = contents && agent_held_room(e);
+    if (contents && !request.hold)
+        note_without(&request, &note, "contents", e);
     if (graph) {
-        if (take_image(w, &request, e))
+        if (take_image(w, &request, held, e))
             return true;
-        text_format(note, sizeof note, "taken without references: %s", e->text);
-        request.note = note;
+        note_without(&request, &note, "references", e);
     }
+    if (request.hold && (!graph || e->status == STATUS_UNSUPPORTED)) {
+        request.blocks_only = true;
+        if (take_image(w, &request, held, e))
+            return true;
+    }
+    if (request.hold)
+        note_without(&request, &note, "contents", e);
     return list_blocks(w, &request, e);
 }
 
-static bool take(struct agent_live *live, bool graph, struct snapshot *s, struct err *e)
+static bool host_snapshot(void *context, bool graph, struct snapshot *s, struct host_held **held,
+                          struct err *e)
 {
+    struct agent_live *live = context;
     struct snapshot_writer w;
-    if (!freeze(&w, graph, e))
+    struct freeze_held *kept = NULL;
+    if (!freeze(&w, graph, held != NULL, &kept, e))
         return false;
     if (!live->names)
         live->names = elf_names_create();
     if (live->names)
         agent_names_write(live->names, &w);
-    if (!snapshot_writer_finish(&w, s, e))
+    if (!snapshot_writer_finish(&w, s, e)) {
+        if (kept)
+            freeze_held_end(kept);
         return false;
+    }
     agent_books_adopt(s);
+    if (kept)
+        agent_held_keep(kept);
+    if (held)
+        *held = (struct host_held *)kept;
     return true;
 }
 
-static bool host_snapshot(void *context, bool graph, bool contents, struct snapshot *s,
-                          struct err *e)
+static bool host_read_held(void *context, struct host_held *held, u64 address, void *out,
+                           size_t bytes, struct err *e)
 {
-    if (contents)
-        return err_set(e, STATUS_UNSUPPORTED, "contents=true is not supported yet");
-    return take(context, graph, s, e);
+    (void)context;
+    return freeze_held_read((struct freeze_held *)held, address, out, bytes, e);
+}
+
+static void host_drop_held(void *context, struct host_held *held)
+{
+    (void)context;
+    agent_held_drop((struct freeze_held *)held);
 }
 
 static bool host_stats(void *context, struct host_stats *stats, struct err *e)
@@ -194,6 +238,8 @@ void agent_live_host(struct agent_live *live, struct host *host)
         .record = host_record,
         .recording = host_recording,
         .read = host_read,
+        .read_held = host_read_held,
+        .drop_held = host_drop_held,
         .every = host_every,
         .print = host_print,
         .alive = host_alive,

@@ -12,7 +12,7 @@
 
 #include "agent.h"
 
-enum { LISTEN_AGAIN_MS = 100 };
+enum { LISTEN_AGAIN_MS = 100, LOOK_AGAIN_MS = 1000 };
 
 struct loop {
     struct agent_live live;
@@ -159,7 +159,9 @@ static void run_timers(struct loop *l)
 /* Nanoseconds until something is due, 0 for never. */
 static u64 sleep_ns(const struct loop *l)
 {
-    u64 due = earlier(l->resume_ns, l->tick_ns), now = sys_monotonic_ns();
+    u64 due = earlier(l->resume_ns, l->tick_ns), now = sys_monotonic_ns(), cost;
+    if (agent_held_look(&cost))
+        due = earlier(due, now + LOOK_AGAIN_MS * 1000000UL);
     if (l->listening_soon)
         due = earlier(due, now + LISTEN_AGAIN_MS * 1000000UL);
     return !due ? 0 : due > now ? due - now : 1;

@@ -59,6 +59,7 @@ void agent_forget_parent(void)
     track_after_fork();
     trigger_after_fork();
     process_mark_renew(agent.mark);
+    agent_held_forget();
     /* The heap stays as it is: its lock may have been held, and libc may remember blocks of it. */
     agent.heap = NULL;
     agent.checkpoints = NULL;

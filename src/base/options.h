@@ -21,6 +21,10 @@
     X(EVERY, every_ns, span, "0", "also run the script by timer, in seconds; 0 for never")         \
     X(SCRIPT_TIMEOUT, script_timeout_ns, span, "30", "most seconds that a run may take")           \
     X(LUA_MEMORY, lua_memory, bytes, "256M", "most memory that scripts may hold, in bytes")        \
+    X(CONTENTS_TIME, contents_ns, span, "600",                                                     \
+      "seconds after its last use that contents=true keeps memory; 0 for no limit")                \
+    X(CONTENTS_MEMORY, contents_bytes, bytes, "0",                                                 \
+      "most bytes that keeping it may cost; 0 for half of what is free")                           \
     X(ARGS, args, text, "", "arguments of the script, separated by spaces")                        \
     X(QUIET, quiet, flag, "0", "1 silences warnings about settings at the start")
 

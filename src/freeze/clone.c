@@ -16,7 +16,7 @@
 
 #include "clone.h"
 
-enum { TICK_MS = 20 };
+enum { TICK_NS = 20000000, LEAVE_NS = 1000000000 };
 
 /* A parent's descriptors, held open by a clone, would keep its peers waiting for their end. */
 static void drop_descriptors(void)
@@ -67,31 +67,70 @@ void clone_seal(void)
     sys_call6(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0, 0);
 }
 
+void clone_sleep(u32 *word, u32 expected, u64 timeout_ns)
+{
+    struct timespec limit = {.tv_sec = (time_t)(timeout_ns / 1000000000),
+                             .tv_nsec = (long)(timeout_ns % 1000000000)};
+    sys_call6(SYS_futex, (long)word, FUTEX_WAIT, (long)expected, (long)&limit, 0, 0);
+}
+
+void clone_wake(u32 *word)
+{
+    sys_call(SYS_futex, word, FUTEX_WAKE, 1);
+}
+
 void clone_finish(struct clone_shared *shared)
 {
+    bool stays = shared->stays;
     RELEASE(&shared->done, 1);
-    sys_call6(SYS_futex, (long)&shared->done, FUTEX_WAKE, 1, 0, 0, 0);
-    for (;;)
+    clone_wake(&shared->done);
+    while (!stays)
         sys_call(SYS_exit_group, 0, 0, 0);
+}
+
+/* The clone's id, or a failure: it is no child of ours any more. 0 while it is there. */
+static long collect(int pid, int options)
+{
+    long got;
+    do
+        got = sys_call6(SYS_wait4, pid, 0, options | __WALL | __WNOTHREAD, 0, 0, 0);
+    while (got == -EINTR);
+    return got;
+}
+
+bool clone_has_ended(int pid)
+{
+    return collect(pid, WNOHANG) != 0;
+}
+
+void clone_end(int pid)
+{
+    if (clone_has_ended(pid))
+        return;
+    long killed = sys_call(SYS_kill, pid, SIGKILL, 0);
+    if (killed == 0)
+        collect(pid, 0);
+    /* Not permitted, since the program has taken another user's place: it ends by itself. */
+    u32 never = 0;
+    u64 deadline = sys_monotonic_ns() + LEAVE_NS;
+    while (killed != 0 && !clone_has_ended(pid) && sys_monotonic_ns() < deadline)
+        clone_sleep(&never, 0, TICK_NS);
 }
 
 bool clone_await(int pid, struct clone_shared *shared, u64 patience_ns, bool *late)
 {
     u64 deadline = sys_monotonic_ns() + patience_ns;
-    struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
-    long got = 0;
+    bool ended = false;
     *late = false;
-    while (!ACQUIRE(&shared->done) && got == 0) {
-        sys_call6(SYS_futex, (long)&shared->done, FUTEX_WAIT, 0, (long)&tick, 0, 0);
-        got = sys_call6(SYS_wait4, pid, 0, WNOHANG | __WALL | __WNOTHREAD, 0, 0, 0);
-        if (got == 0 && !ACQUIRE(&shared->done) && sys_monotonic_ns() > deadline) {
-            *late = true;
-            break;
-        }
+    while (!ACQUIRE(&shared->done) && !ended && !*late) {
+        clone_sleep(&shared->done, 0, TICK_NS);
+        ended = clone_has_ended(pid);
+        *late = !ended && !ACQUIRE(&shared->done) && sys_monotonic_ns() > deadline;
     }
+    bool ok = ACQUIRE(&shared->done) && shared->ok;
     if (*late)
-        sys_call(SYS_kill, pid, SIGKILL, 0);
-    while (got == 0 || got == -EINTR)
-        got = sys_call6(SYS_wait4, pid, 0, __WALL | __WNOTHREAD, 0, 0, 0);
-    return ACQUIRE(&shared->done) && shared->ok;
+        clone_end(pid);
+    else if (!ended && !(ok && shared->stays))
+        collect(pid, 0);
+    return ok;
 }

@@ -17,6 +17,7 @@
 struct clone_shared {
     u32 done; /* futex: 1 when the clone has finished */
     bool ok;
+    bool stays; /* it does not exit then, and is not to be collected */
     struct snapshot_writer writer;
     struct err e;
 };
@@ -26,10 +27,18 @@ struct clone_shared {
 int clone_begin(struct stop *s);
 /* In the clone, once nothing of /proc must be opened any more: nobody may look into it. */
 void clone_seal(void);
-/* In the clone: tells the parent, and is gone. */
-void clone_finish(struct clone_shared *shared) __attribute__((noreturn));
-/* In the parent: waits for it and collects it; false when it died, or was killed for its slowness
+/* In the clone: tells the parent, and is gone, unless it stays. */
+void clone_finish(struct clone_shared *shared);
+/* In the parent: waits for it, and collects it unless it stays; false when it died, or was killed for its slowness
  * (*late). */
 bool clone_await(int pid, struct clone_shared *shared, u64 patience_ns, bool *late);
+/* In the parent: has it ended? Collects it then. */
+bool clone_has_ended(int pid);
+/* In the parent: kills it, unless it has ended, and collects it. */
+void clone_end(int pid);
+/* A futex word that parent and clone share: sleeps until it is not `expected`, a wake, or the time;
+ * wakes who sleeps. */
+void clone_sleep(u32 *word, u32 expected, u64 timeout_ns);
+void clone_wake(u32 *word);
 
 #endif

@@ -21,7 +21,14 @@ struct freeze_request {
     u64 static_tls_bytes; /* of each thread, as libc lays it out; 0 = unknown */
     u64 patience_ns;      /* with the child; 0 = as the room thinks right */
     u64 memory_bytes;     /* that an image may take; 0 = as the room thinks right */
+    bool blocks_only;     /* references are not wanted; good for a sampled recording too */
+    bool hold;            /* the memory of the moment is to be kept, until freeze_held_end */
+    u64 hold_ns;          /* at most, after it was last read; 0 = no limit */
+    u64 hold_bytes;       /* that this may come to cost; 0 = as the room thinks right */
 };
+
+/* The memory of an image's moment: kept by its clone, a process that the program does not see. */
+struct freeze_held;
 
 struct freeze_report {
     enum snapshot_stop way;
@@ -30,6 +37,7 @@ struct freeze_report {
     u32 missed;            /* that could not be stopped */
     const char *unstopped; /* why nobody was stopped */
     bool slipped;          /* they went on before memory was copied */
+    struct freeze_held *held; /* the caller's, when it was asked for and freeze_image succeeded */
 };
 
 /* Writes every section but NAMES and FRAME_NAMES; whoever adds those finds the frames with
@@ -46,5 +54,12 @@ u64 freeze_estimate_bytes(void);
 bool freeze_image(struct snapshot_writer *w, const struct freeze_request *r,
                   struct freeze_report *report, struct err *e);
 u64 freeze_image_estimate_bytes(void);
+
+/* These three on the thread that took the image. Copies the bytes as they were then; false, and why
+ * (STATUS_NOT_FOUND: they were not there; else the memory is kept no longer). Never faults. */
+bool freeze_held_read(struct freeze_held *h, u64 address, void *out, size_t bytes, struct err *e);
+/* Is it still kept? Sets what keeping it costs by now, in bytes (0 when it is not). */
+bool freeze_held_alive(struct freeze_held *h, u64 *cost_bytes);
+void freeze_held_end(struct freeze_held *h);
 
 #endif

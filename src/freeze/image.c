@@ -3,8 +3,8 @@
  * image.c - a snapshot with references, of one moment.
  *
  * Context: frozen, on the thread that asks; what follows clone_begin in the clone.
- * Invariant: when freeze_image returns, all threads run, there is neither tracer nor clone, and the
- * program was told of neither.
+ * Invariant: when freeze_image returns, all threads run, there is neither tracer nor clone (but for
+ * one that was asked to hold its memory), and the program was told of neither.
  *
  * The order: what can be asked beforehand is; the threads are stopped; the process is cloned, which
  * copies its page tables and nothing else; the threads go on. The clone then does in its own time
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "clone.h"
+#include "held.h"
 #include "report.h"
 #include "scan.h"
 
@@ -33,7 +34,7 @@ static bool write_image(struct freeze_job *j, const struct stop *stop,
         return false;
     clone_seal();
     bool ok = freeze_stacks(j) && freeze_vtables(j, regions) &&
-              scan_references(j, regions, stop, r, memory_bytes);
+              (r->blocks_only || scan_references(j, regions, stop, r, memory_bytes));
     regions_free(regions);
     if (ok)
         freeze_job_finish(j, r, &c);
@@ -42,13 +43,15 @@ static bool write_image(struct freeze_job *j, const struct stop *stop,
 
 static void run_clone(struct freeze_job *j, const struct stop *stop,
                       const struct freeze_request *r, u64 memory_bytes,
-                      struct clone_shared *shared)
+                      struct clone_shared *shared, struct freeze_held *held)
 {
     shared->ok = write_image(j, stop, r, memory_bytes);
     if (!shared->ok)
         freeze_job_failed(j->w, &shared->e);
     shared->writer = *j->w;
+    shared->stays = shared->ok && held;
     clone_finish(shared);
+    held_serve(held);
 }
 
 /* --- around the stop ----------------------------------------------------------------------- */
@@ -70,24 +73,25 @@ static bool failed_to_clone(int error, struct err *e)
 
 /* The moment itself. The clone does not return. */
 static int take(struct freeze_job *j, const struct freeze_request *r, u64 memory_bytes,
-                struct clone_shared *shared, struct freeze_report *report)
+                struct clone_shared *shared, struct freeze_held *held,
+                struct freeze_report *report)
 {
     struct stop *s = stop_begin((int)j->process->pid);
-    struct stop *held = s && s->phase == STOP_HELD ? s : NULL;
+    struct stop *stood = s && s->phase == STOP_HELD ? s : NULL;
     j->epoch = track_epoch_advance();
     j->now_ns = sys_monotonic_ns();
     j->meta->realtime_ns = sys_realtime_ns();
     /* Threads that run on make blocks until the very moment: those of one more epoch are taken. */
-    j->epoch += held == NULL;
+    j->epoch += stood == NULL;
     report_stop(j, s, report);
-    int pid = clone_begin(held);
+    int pid = clone_begin(stood);
     if (pid == 0)
-        run_clone(j, held, r, memory_bytes, shared);
-    if (!held)
+        run_clone(j, stood, r, memory_bytes, shared, held);
+    if (!stood)
         track_epoch_advance();
     if (s) {
-        report->slipped = !stop_end(s) && held;
-        report->pause_ns = held ? s->ended_ns - s->began_ns : 0;
+        report->slipped = !stop_end(s) && stood;
+        report->pause_ns = stood ? s->ended_ns - s->began_ns : 0;
         stop_free(s);
     }
     return pid;
@@ -98,11 +102,14 @@ static bool take_and_await(struct freeze_job *j, const struct freeze_request *r,
 {
     u64 room = r->memory_bytes ? r->memory_bytes : memory_room();
     struct clone_shared *shared = sys_map_shared(ROUND_UP(sizeof *shared, PAGE_BYTES));
-    if (!shared)
-        return freeze_job_failed(j->w, e);
-    int pid = take(j, r, room, shared, report);
+    struct freeze_held *held = r->hold ? held_create(r, room) : NULL;
     bool ok = false, late = false;
-    if (pid < 0) {
+    int pid = 0;
+    if (shared && (held || !r->hold))
+        pid = take(j, r, room, shared, held, report);
+    if (pid == 0) {
+        freeze_job_failed(j->w, e);
+    } else if (pid < 0) {
         failed_to_clone(pid, e);
     } else {
         u64 patience = r->patience_ns ? r->patience_ns : PATIENCE_NS;
@@ -117,7 +124,14 @@ static bool take_and_await(struct freeze_job *j, const struct freeze_request *r,
         else
             err_set(e, STATUS_IO, "the clone of the process was killed");
     }
-    sys_unmap(shared, ROUND_UP(sizeof *shared, PAGE_BYTES));
+    if (held && ok) {
+        held_began(held, pid);
+        report->held = held;
+    } else if (held) {
+        held_free(held);
+    }
+    if (shared)
+        sys_unmap(shared, ROUND_UP(sizeof *shared, PAGE_BYTES));
     return ok;
 }
 
@@ -126,14 +140,14 @@ bool freeze_image(struct snapshot_writer *w, const struct freeze_request *r,
 {
     struct freeze_job j;
     *report = (struct freeze_report){0};
-    if (track_sample_bytes())
+    if (track_sample_bytes() && !r->blocks_only)
         return err_set(e, STATUS_UNSUPPORTED,
                        "references need every block to be recorded (MOONHEAP_TRACK=full)");
     bool ok = freeze_job_begin(&j, w);
     if (!ok) {
         freeze_job_failed(w, e);
     } else {
-        j.flags = SNAPSHOT_FLAG_GRAPH;
+        j.flags = r->blocks_only ? 0 : SNAPSHOT_FLAG_GRAPH;
         ok = take_and_await(&j, r, report, e);
     }
     if (ok && report->slipped) { /* while the page tables were copied, which may take very long */

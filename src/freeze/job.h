@@ -52,6 +52,8 @@ bool freeze_process_text(const char *path, char *out, size_t size);
 u64 memory_room(void);
 /* A figure of /proc/meminfo, in bytes; UINT64_MAX when it is not there. */
 u64 memory_figure(const char *key);
+/* Bytes that would be free without the calling process: pages that no other has, page tables. */
+u64 memory_private(void);
 
 struct freeze_job {
     struct snapshot_writer *w;

@@ -6,7 +6,7 @@
  * Invariant: what cannot be read sets no limit; the smallest of those that can be is the limit.
  * Why beforehand: a snapshot's pages are shared, so they stay when the clone is killed for want of
  * memory, and the program would be next.
- * Formats: proc(5) for meminfo and cgroup; kernel: Documentation/admin-guide/cgroup-v2.rst.
+ * Formats: proc(5) for meminfo, smaps_rollup, status and cgroup; kernel: Documentation/admin-guide/cgroup-v2.rst.
  */
 #include <string.h>
 
@@ -14,7 +14,7 @@
 
 static bool number_at(const char *text, u64 *n)
 {
-    while (*text == ' ')
+    while (*text == ' ' || *text == '\t')
         text++;
     *n = 0;
     bool any = false;
@@ -65,13 +65,28 @@ static u64 group_room(void)
     }
 }
 
-u64 memory_figure(const char *key)
+static bool figure(const char *path, const char *key, u64 *bytes)
 {
     char text[4096];
-    u64 kilobytes;
-    const char *found =
-        freeze_process_text("/proc/meminfo", text, sizeof text) ? behind(text, key) : NULL;
-    return found && number_at(found, &kilobytes) ? kilobytes * 1024 : UINT64_MAX;
+    const char *found = freeze_process_text(path, text, sizeof text) ? behind(text, key) : NULL;
+    bool there = found && number_at(found, bytes);
+    *bytes = there ? *bytes * 1024 : 0;
+    return there;
+}
+
+u64 memory_figure(const char *key)
+{
+    u64 bytes;
+    return figure("/proc/meminfo", key, &bytes) ? bytes : UINT64_MAX;
+}
+
+u64 memory_private(void)
+{
+    u64 clean, dirty, tables;
+    figure("/proc/thread-self/smaps_rollup", "Private_Clean:", &clean);
+    figure("/proc/thread-self/smaps_rollup", "Private_Dirty:", &dirty);
+    figure("/proc/thread-self/status", "VmPTE:", &tables);
+    return clean + dirty + tables;
 }
 
 u64 memory_room(void)

@@ -36,8 +36,10 @@ struct bind_snapshot {
     struct query_mark marks[SCRIPT_MARKS_MAX];
     char mark_names[SCRIPT_MARKS_MAX][SCRIPT_MARK_BYTES];
     struct bind_graph references;
-    bool open, live; /* live: of the process that we are in */
-};                   /* user value 1: the memory of types and view */
+    bool open, live;        /* live: of the process that we are in */
+    bool contents;          /* were asked for: blocks are read as they were then, or not at all */
+    struct host_held *held; /* those contents; NULL where they could not be kept */
+};                          /* user value 1: the memory of types and view */
 
 struct bind_set {
     struct bind_snapshot *owner;

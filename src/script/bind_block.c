@@ -4,7 +4,8 @@
  *
  * Context: pure.
  * Invariant: the block's memory is never followed by pointer: bytes come through the host, which
- * cannot fault, and no more of them than the block has.
+ * cannot fault, and no more of them than the block has. Those of a snapshot with contents are of its
+ * moment: where they are not to be had, those of now are not given instead.
  */
 #include <string.h>
 
@@ -143,6 +144,18 @@ static int block_tostring(lua_State *L)
 
 /* --- bytes --------------------------------------------------------------------------------- */
 
+/* As they were when the snapshot was taken, or as they are now. */
+static bool read_bytes(struct script *s, const struct bind_snapshot *owner, u64 address, char *out,
+                       size_t bytes, struct err *e)
+{
+    if (owner->held)
+        return s->host.read_held(s->host.context, owner->held, address, out, bytes, e);
+    if (owner->contents)
+        return err_set(e, STATUS_UNSUPPORTED, "its contents could not be kept (see s.notes)");
+    return s->host.read(s->host.context, address, out, bytes) == bytes ||
+           err_set(e, STATUS_NOT_FOUND, "its memory is not there any more");
+}
+
 /* [-0, +1] the bytes of the block from `offset` on, at most `bytes`; or nil and a message. */
 static bool push_bytes(lua_State *L, struct bind_block *b, u64 offset, u64 bytes)
 {
@@ -160,13 +173,9 @@ static bool push_bytes(lua_State *L, struct bind_block *b, u64 offset, u64 bytes
     luaL_Buffer out;
     char *room = luaL_buffinitsize(L, &out, (size_t)bytes);
     u64 address = snapshot_block_addr(&b->owner->snapshot, b->id) + offset;
-    size_t got = s->host.read(s->host.context, address, room, (size_t)bytes);
-    luaL_pushresultsize(&out, got);
-    if (got < bytes) {
-        err_set(&e, STATUS_NOT_FOUND, "its memory is not there any more");
-        return script_fail(L, &e) == 0;
-    }
-    return true;
+    bool got = read_bytes(s, b->owner, address, room, (size_t)bytes, &e);
+    luaL_pushresultsize(&out, got ? (size_t)bytes : 0);
+    return got || script_fail(L, &e) == 0;
 }
 
 /* [-0, +1] string.FUNCTION of this run's master. */

@@ -13,11 +13,11 @@
 enum { THREADS_MAX = 4096 };
 
 /* Snapshots that a script forgot to close go before the next is taken when they grow too many:
- * the collector does not see how large they are. */
-static void collect_forgotten(lua_State *L)
+ * the collector does not see how large they are, nor that they keep a process. */
+static void collect_forgotten(lua_State *L, bool contents)
 {
     struct script *s = script_of(L);
-    if (s->snapshot_bytes > s->limits.memory_bytes)
+    if (s->snapshot_bytes > s->limits.memory_bytes || (contents && s->held_count))
         lua_gc(L, LUA_GCCOLLECT);
 }
 
@@ -31,11 +31,13 @@ static int heap_snapshot(lua_State *L)
     bool contents = script_option_bool(L, 1, "contents", false);
     if (!s->host.snapshot)
         return script_offline(L);
-    collect_forgotten(L);
+    collect_forgotten(L, contents);
     struct bind_snapshot *b = script_push_snapshot(L);
-    bool taken = s->host.snapshot(s->host.context, graph, contents, &b->snapshot, &e);
+    struct host_held **held = contents ? &b->held : NULL;
+    b->contents = contents;
+    bool taken = s->host.snapshot(s->host.context, graph, &b->snapshot, held, &e);
     if (!taken && graph && e.status == STATUS_UNSUPPORTED) /* then what there is without them */
-        taken = s->host.snapshot(s->host.context, false, contents, &b->snapshot, &e);
+        taken = s->host.snapshot(s->host.context, false, &b->snapshot, held, &e);
     if (!taken)
         return script_fail(L, &e);
     s->pause_ns += s->host.live ? b->snapshot.meta->pause_ns : 0;
@@ -47,7 +49,7 @@ static int heap_load(lua_State *L)
 {
     struct err e = {0};
     const char *path = luaL_checkstring(L, 1);
-    collect_forgotten(L);
+    collect_forgotten(L, false);
     struct bind_snapshot *b = script_push_snapshot(L);
     if (!snapshot_open_file(&b->snapshot, path, &e))
         return script_fail(L, &e);

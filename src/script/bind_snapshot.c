@@ -47,6 +47,7 @@ void script_snapshot_ready(lua_State *L, struct bind_snapshot *b, bool live)
     b->open = true;
     b->live = live;
     s->snapshot_bytes += b->snapshot.size;
+    s->held_count += b->held != NULL;
     script_push_pieces(L, &pieces);
     types_build(&b->types, &b->snapshot, &pieces.memory);
     query_view_init(&b->view, &b->snapshot, &b->types);
@@ -60,9 +61,15 @@ static int snapshot_close_it(lua_State *L)
     struct bind_snapshot *b = luaL_checkudata(L, 1, "snapshot");
     if (!b->open)
         return 0;
+    struct script *s = script_of(L);
     b->open = false;
-    script_of(L)->snapshot_bytes -= b->snapshot.size;
+    s->snapshot_bytes -= b->snapshot.size;
     script_graph_drop(b);
+    if (b->held) {
+        s->held_count--;
+        s->host.drop_held(s->host.context, b->held);
+        b->held = NULL;
+    }
     snapshot_close(&b->snapshot);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, 1);

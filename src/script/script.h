@@ -32,13 +32,19 @@ struct host_thread {
     char name[16];
 };
 
+/* The memory of a snapshot's moment, as the host keeps it. */
+struct host_held;
+
 /* What script asks of the place it runs in. A NULL function is answered with "not available
  * offline". Every function returns false with *e filled when it fails. */
 struct host {
     void *context;
     bool live;
-    /* Fills *s, which the script closes. */
-    bool (*snapshot)(void *context, bool graph, bool contents, struct snapshot *s, struct err *e);
+    /* Fills *s, which the script closes. `held` is NULL unless the memory of that moment is to be
+     * kept: then *held is the script's to drop, or NULL where it cannot be kept (the snapshot's
+     * notes say why). */
+    bool (*snapshot)(void *context, bool graph, struct snapshot *s, struct host_held **held,
+                     struct err *e);
     bool (*stats)(void *context, struct host_stats *stats, struct err *e);
     bool (*threads)(void *context, struct host_thread *out, u32 max, u32 *count, struct err *e);
     bool (*reset_peak)(void *context, struct err *e);
@@ -47,6 +53,11 @@ struct host {
     struct option_track (*recording)(void *context);
     /* Bytes copied, fewer than asked where memory is not there. */
     size_t (*read)(void *context, u64 address, void *out, size_t bytes);
+    /* All of the bytes as they were when the snapshot was taken; false when that is not to be had
+     * (any more). */
+    bool (*read_held)(void *context, struct host_held *held, u64 address, void *out, size_t bytes,
+                      struct err *e);
+    void (*drop_held)(void *context, struct host_held *held);
     /* The timer of heap.every; 0 = none. */
     void (*every)(void *context, u64 ns);
     /* Run output. */

@@ -49,6 +49,7 @@ struct script {
     bool failed;                  /* it ended in an error, which is on its stack */
     u64 wait_ns, pause_ns;
     u64 snapshot_bytes; /* of the snapshots that are open */
+    u32 held_count;     /* snapshots whose contents are kept */
     struct script_timer timer;
     struct script_mark marks[SCRIPT_MARKS_MAX]; /* oldest first */
     u32 mark_count;

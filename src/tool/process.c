@@ -18,6 +18,9 @@
 
 #include "tool.h"
 
+/* All but SIGKILL, SIGSTOP and those of libc. */
+#define CATCHABLE_SIGNALS (0x7fffffffULL & ~(1ULL << 8 | 1ULL << 18))
+
 char *tool_read_file(const char *path, size_t *bytes)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -118,6 +121,16 @@ static int find_agent(int pid)
     return tid;
 }
 
+/* The frozen copy of a process that snapshots work on, and no process that answers: it has the name
+ * of the thread that made it, and blocks what can be blocked. */
+static bool is_image(const char *status, u64 blocked)
+{
+    static const char own_name[] = "moonheap\n";
+    const char *name = status_line(status, "Name");
+    return name && !strncmp(name, own_name, strlen(own_name)) &&
+           (blocked & CATCHABLE_SIGNALS) == CATCHABLE_SIGNALS;
+}
+
 bool tool_process_read(struct tool_process *p, int pid, struct err *e)
 {
     *p = (struct tool_process){.pid = pid};
@@ -133,6 +146,7 @@ bool tool_process_read(struct tool_process *p, int pid, struct err *e)
     p->inner_pid = pids ? last_number(pids) : pid;
     p->caught = status_mask(status, "SigCgt");
     p->blocked = status_mask(status, "SigBlk");
+    bool image = is_image(status, p->blocked);
     int owner = group ? atoi(group) : pid;
     free(status);
     if (thread)
@@ -162,6 +176,7 @@ bool tool_process_read(struct tool_process *p, int pid, struct err *e)
     for (size_t i = 0; p->command && i + 1 < command_bytes; i++)
         if (iscntrl((unsigned char)p->command[i])) /* the ends of arguments, and what they hold */
             p->command[i] = ' ';
+    p->has_library &= !image;
     if (p->has_library)
         p->agent_tid = find_agent(pid);
     return p->command || err_set(e, STATUS_NOT_FOUND, "process %d ended just now", pid);

@@ -28,14 +28,15 @@ static void keep(struct snapshot *s)
     (void)s;
 }
 
-static bool give_view(void *context, bool graph, bool contents, struct snapshot *s, struct err *e)
+static bool give_view(void *context, bool graph, struct snapshot *s, struct host_held **held,
+                      struct err *e)
 {
     const struct snapshot *file = context;
     if (graph && !(file->meta->flags & SNAPSHOT_FLAG_GRAPH))
         return err_set(e, STATUS_UNSUPPORTED,
                        "this snapshot was saved without references; say heap.snapshot{graph=false}");
-    if (contents)
-        return err_set(e, STATUS_UNSUPPORTED, "contents are not saved with a snapshot");
+    if (held)
+        *held = NULL;
     *s = *file;
     s->release = keep;
     return true;

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from harness import Program, Skip, check, main, until, victim
+from harness import Program, Skip, check, children_of, main, until, victim
 from snapshots import SAVE, References, take
 
 UNDISTURBED = "interrupted=0 sigchld=0 strangers=0 woken=0 children=0"
@@ -33,20 +33,6 @@ def report(program):
         lines.append(program.hear())
     print(*(f"# {line}" for line in lines[:-1]), sep="\n", end="\n" if lines[1:] else "")
     return lines[-1]
-
-
-def children_of(pid):
-    """Processes whose parent is that one, by name."""
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            with open(f"/proc/{entry}/stat") as f:
-                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
-            if int(rest.split()[1]) == pid:
-                found.append((int(entry), name))
-        except (OSError, ValueError, IndexError):
-            pass
-    return found
 
 
 def bystander(*arguments, **how):

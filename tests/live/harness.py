@@ -106,6 +106,20 @@ def environment(script=None, out=None, preload=(), moonheap=True, **variables):
     return env
 
 
+def children_of(pid):
+    """Processes whose parent is that one: (pid, name)."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/stat") as f:
+                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+            if int(rest.split()[1]) == pid:
+                found.append((int(entry), name))
+        except (OSError, ValueError, IndexError):
+            pass
+    return found
+
+
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

@@ -91,16 +91,20 @@ def test_globals():
 
 def test_examples_run():
     examples = re.findall(r"^```lua\n(.*?)^```$", TEXT, re.M | re.S)
-    check(len(examples) == 2, "examples", len(examples))
+    check(len(examples) == 3, "examples", len(examples))
     with Program(["/bin/cat"]) as p:
         check(p.ask("there?") == "there?", "the victim runs")
-        p.run(examples[0])
+        lines = [p.run(examples[0]).body for _ in range(2)]
+        check(len(lines[0].splitlines()) == 3 and "traceback" not in lines[0],
+              "the first example", lines[0])
+        check(lines[0] == lines[1], "a moment stays as it was", *lines)
+        p.run(examples[1])
         again = p.run()
-        check("stack traceback" not in p.said(), "the first example", p.said())
+        check("stack traceback" not in p.said(), "the second example", p.said())
         check(again.body.strip(), "it prints at the second signal", again)
-        second = p.run(examples[1])
-        check(len(second.body.splitlines()) >= 2 and "traceback" not in second.body,
-              "the second example", second)
+        third = p.run(examples[2])
+        check(len(third.body.splitlines()) >= 2 and "traceback" not in third.body,
+              "the third example", third)
 
 
 def test_canned_scripts_are_listed():

@@ -71,6 +71,56 @@ static void hexdumps(void **state)
                 "00000000  20 21 22                                         | !\"|\n");
 }
 
+static void contents_of_the_moment(void **state)
+{
+    (void)state;
+    fake_prints(&f, "local now, before = heap.snapshot(), heap.snapshot{contents=true}\n"
+                    "print(now:at(0x1020):read('BB', 2), before:at(0x1020):read('BB', 2))\n"
+                    "print(#before:at(0xffff0):read('c64'), now:at(0xffff0):read('c64'))\n"
+                    "print(before:at(0x200000):read('B', 5 << 28))\n"
+                    "io.write(before:at(0x1020):hexdump(3))\n"
+                    "print(pcall(before.at(before, 0x1020).read, before:at(0x1020), 'B', 41))",
+                "34\t221\t220\n64\tnil\tits memory is not there any more\n255\n"
+                "00000000  df de dd                                         |...|\n"
+                "false\tbad argument #3 to '?' (outside of the block)\n");
+    assert_int_equal(f.held, 1);
+    fake_prints(&f, "collectgarbage()", "");
+    assert_int_equal(f.held, 0);
+}
+
+static void contents_that_are_dropped(void **state)
+{
+    (void)state;
+    fake_prints(&f, "data.s = heap.snapshot{contents=true} data.s:close() data.s:close()\n"
+                    "do local s <close> = heap.snapshot{contents=true} end\n"
+                    "print(pcall(data.s.all, data.s))",
+                "false\tsnapshot closed\n");
+    assert_int_equal(f.held, 0);
+    fake_prints(&f, "for i = 1, 20 do heap.snapshot{contents=true} end", "");
+    assert_in_range(f.held, 1, 2);
+    fake_prints(&f, "collectgarbage() data.s = heap.snapshot{contents=true}", "");
+    assert_int_equal(f.held, 1);
+    script_destroy(f.script);
+    f.script = NULL;
+    assert_int_equal(f.held, 0);
+}
+
+/* Those of now are never given for those of then. */
+static void contents_that_are_not_to_be_had(void **state)
+{
+    (void)state;
+    f.held_ended = true;
+    fake_prints(&f, "local b = heap.snapshot{contents=true}:at(0x1020)\n"
+                    "print(b:read('B')) print(b:hexdump()) print(b.size)",
+                "nil\tit was killed\nnil\tit was killed\n40\n");
+    f.refuse_held = true;
+    fake_prints(&f, "local b = heap.snapshot{contents=true}:at(0x1020)\n"
+                    "print(b:read('B')) print(b:alive())",
+                "nil\tits contents could not be kept (see s.notes)\ntrue\n");
+    f.refuse = true;
+    fake_prints(&f, "print(heap.snapshot{contents=true})", "nil\tno address space\n");
+}
+
 static void memory_that_is_gone(void **state)
 {
     (void)state;
@@ -104,6 +154,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(fields, begin, end),
         cmocka_unit_test_setup_teardown(reading, begin, end),
         cmocka_unit_test_setup_teardown(hexdumps, begin, end),
+        cmocka_unit_test_setup_teardown(contents_of_the_moment, begin, end),
+        cmocka_unit_test_setup_teardown(contents_that_are_dropped, begin, end),
+        cmocka_unit_test_setup_teardown(contents_that_are_not_to_be_had, begin, end),
         cmocka_unit_test_setup_teardown(memory_that_is_gone, begin, end),
         cmocka_unit_test_setup_teardown(alive, begin, end),
         cmocka_unit_test_setup_teardown(offline, begin, end),

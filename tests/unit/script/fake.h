@@ -31,20 +31,26 @@ struct fake {
     u64 every_ns; /* as the script set it */
     struct option_track recording;
     u32 stack_limit, snapshots, peaks_reset;
-    bool refuse; /* snapshots fail */
+    bool refuse;      /* snapshots fail */
+    bool refuse_held; /* contents are not kept */
+    bool held_ended;  /* those that were kept are gone */
+    u32 held;         /* contents that are kept now */
 };
 
-static inline bool fake_snapshot(void *context, bool graph, bool contents, struct snapshot *s,
-                                 struct err *e)
+static inline bool fake_snapshot(void *context, bool graph, struct snapshot *s,
+                                 struct host_held **held, struct err *e)
 {
     struct fake *f = context;
-    (void)contents;
     if (f->refuse)
         return err_set(e, STATUS_NO_MEMORY, "no address space");
     if (graph && !(f->world.flags & SNAPSHOT_FLAG_GRAPH))
         return err_set(e, STATUS_UNSUPPORTED, "no references here");
     f->snapshots++;
     world_open(&f->world, s);
+    if (held) {
+        f->held += !f->refuse_held;
+        *held = f->refuse_held ? NULL : (struct host_held *)f;
+    }
     return true;
 }
 
@@ -99,6 +105,28 @@ static inline size_t fake_read(void *context, u64 address, void *out, size_t byt
     return n;
 }
 
+/* Then, it held the complements. */
+static inline bool fake_read_held(void *context, struct host_held *held, u64 address, void *out,
+                                  size_t bytes, struct err *e)
+{
+    struct fake *f = context;
+    assert_ptr_equal(held, f);
+    assert_true(f->held > 0);
+    if (f->held_ended)
+        return err_set(e, STATUS_IO, "it was killed");
+    for (size_t n = 0; n < bytes; n++)
+        ((u8 *)out)[n] = (u8)~(address + n);
+    return true;
+}
+
+static inline void fake_drop_held(void *context, struct host_held *held)
+{
+    struct fake *f = context;
+    assert_ptr_equal(held, f);
+    assert_true(f->held > 0);
+    f->held--;
+}
+
 static inline void fake_every(void *context, u64 ns)
 {
     ((struct fake *)context)->every_ns = ns;
@@ -131,9 +159,20 @@ static inline void fake_begin(struct fake *f)
 {
     memset(f, 0, sizeof *f);
     world_begin(&f->world);
-    f->host = (struct host){f,           true,           fake_snapshot, fake_stats, fake_threads,
-                            fake_reset_peak, fake_record, fake_recording, fake_read, fake_every,
-                            fake_print,  fake_alive};
+    f->host = (struct host){f,
+                            true,
+                            fake_snapshot,
+                            fake_stats,
+                            fake_threads,
+                            fake_reset_peak,
+                            fake_record,
+                            fake_recording,
+                            fake_read,
+                            fake_read_held,
+                            fake_drop_held,
+                            fake_every,
+                            fake_print,
+                            fake_alive};
     f->limits = (struct script_limits){.timeout_ns = 20000000000, .memory_bytes = 64 << 20};
     f->cause = "signal";
     f->args = "";
