@@ -98,7 +98,7 @@ static void fill_rows(struct graph *g)
         g->in[--at[s->root_edges[i].target]] = i | EDGES_ROOT;
 }
 
-bool graph_build(struct graph *g, const struct snapshot *s, u64 memory_limit, struct err *e)
+bool graph_open(struct graph *g, const struct snapshot *s, u64 memory_limit, struct err *e)
 {
     *g = (struct graph){.s = s, .memory_limit = memory_limit};
     if (!s->edge_row)
@@ -108,15 +108,37 @@ bool graph_build(struct graph *g, const struct snapshot *s, u64 memory_limit, st
         s->root_edge_count >= EDGES_ROOT)
         return err_set(e, STATUS_LIMIT, "%u blocks with %llu references are too many for a graph",
                        s->block_count, (unsigned long long)g->in_count);
-    if (!make_classes(g, e) ||
-        !(g->in_row = memory_take(g, (u64)s->block_count + 2, sizeof *g->in_row, e)) ||
-        !(g->in = memory_take(g, g->in_count, sizeof *g->in, e))) {
-        graph_free(g);
+    if (make_classes(g, e))
+        return true;
+    graph_free(g);
+    return false;
+}
+
+bool graph_rows(struct graph *g, struct err *e)
+{
+    u64 rows = (u64)g->s->block_count + 2;
+    if (g->in_row)
+        return true;
+    u32 *in_row = memory_take(g, rows, sizeof *in_row, e);
+    g->in = in_row ? memory_take(g, g->in_count, sizeof *g->in, e) : NULL;
+    if (!g->in) {
+        memory_give(g, in_row, rows, sizeof *in_row);
         return false;
     }
+    g->in_row = in_row;
     count_rows(g);
     fill_rows(g);
     return true;
+}
+
+bool graph_build(struct graph *g, const struct snapshot *s, u64 memory_limit, struct err *e)
+{
+    if (!graph_open(g, s, memory_limit, e))
+        return false;
+    if (graph_rows(g, e))
+        return true;
+    graph_free(g);
+    return false;
 }
 
 void graph_free(struct graph *g)

@@ -45,16 +45,22 @@ struct graph {
     const struct snapshot *s;
     u64 memory_limit; /* bytes that all of its arrays and those of its results may have */
     u64 memory_bytes; /* that they have */
-    u32 *in_row;      /* references to block id b are in[in_row[b]] to in[in_row[b + 1]] */
+    u32 *in_row;      /* references to block id b are in[in_row[b]] to in[in_row[b + 1]]; NULL before
+                         graph_rows */
     u32 *in;          /* roots' first, then by source; edges.h says how to read one */
     u64 *interior;    /* a bit an edge: leads into the middle; NULL when none does */
     u64 *tail;        /* a bit an edge: lies in an unused tail; NULL when none does */
     u64 in_count;
 };
 
-/* Makes the rows of references to each block. The snapshot must have references
- * (STATUS_UNSUPPORTED else) and outlive the graph. O(blocks + edges); 4 bytes a block and a
- * reference (160 MB for 10 million blocks with three each). */
+/* Enough for what follows references forwards only: reach, closures, referents, retained sets. The
+ * snapshot must have references (STATUS_UNSUPPORTED else) and outlive the graph. */
+bool graph_open(struct graph *g, const struct snapshot *s, u64 memory_limit, struct err *e);
+/* Makes the rows of references to each block, which everything else needs, unless they are there.
+ * O(blocks + edges); 4 bytes a block and a reference (160 MB for 10 million blocks with three
+ * each). */
+bool graph_rows(struct graph *g, struct err *e);
+/* Both; after a failure nothing is to be freed. */
 bool graph_build(struct graph *g, const struct snapshot *s, u64 memory_limit, struct err *e);
 void graph_free(struct graph *g);
 

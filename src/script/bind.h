@@ -18,7 +18,7 @@
 /* What was worked out about the references of a snapshot. C memory, freed by script_graph_drop. */
 struct bind_graph {
     struct graph graph;
-    bool built, warned;
+    bool opened, warned;
     u64 *reached; /* a set; NULL until asked for */
     struct graph_dominators dominators;
     bool dominated;
@@ -149,7 +149,8 @@ void script_push_pieces(lua_State *L, struct script_pieces *k);
  */
 
 /* The graph, made at its first use; throws when there are no references or no memory. `what` is
- * what needs them. The others build on it. */
+ * what needs them. Of script_edges, references can be followed forwards only. */
+struct graph *script_edges(lua_State *L, struct bind_snapshot *b, const char *what);
 struct graph *script_graph(lua_State *L, struct bind_snapshot *b, const char *what);
 /* The set of blocks that roots reach. */
 const u64 *script_reached(lua_State *L, struct bind_snapshot *b, const char *what);

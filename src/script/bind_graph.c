@@ -13,24 +13,33 @@
 
 #include "bind.h"
 
-struct graph *script_graph(lua_State *L, struct bind_snapshot *b, const char *what)
+struct graph *script_edges(lua_State *L, struct bind_snapshot *b, const char *what)
 {
     struct bind_graph *r = &b->references;
     struct err e = {0};
     u64 limit = script_of(L)->limits.graph_bytes;
-    if (r->built)
+    if (r->opened)
         return &r->graph;
     if (!b->snapshot.edge_row)
         luaL_error(L, "%s: needs references, and this snapshot was taken without", what);
-    if (!graph_build(&r->graph, &b->snapshot, limit ? limit : UINT64_MAX, &e))
+    if (!graph_open(&r->graph, &b->snapshot, limit ? limit : UINT64_MAX, &e))
         luaL_error(L, "%s: %s", what, e.text);
-    r->built = true;
+    r->opened = true;
     return &r->graph;
+}
+
+struct graph *script_graph(lua_State *L, struct bind_snapshot *b, const char *what)
+{
+    struct graph *g = script_edges(L, b, what);
+    struct err e = {0};
+    if (!graph_rows(g, &e))
+        luaL_error(L, "%s: %s", what, e.text);
+    return g;
 }
 
 const u64 *script_reached(lua_State *L, struct bind_snapshot *b, const char *what)
 {
-    struct graph *g = script_graph(L, b, what);
+    struct graph *g = script_edges(L, b, what);
     struct bind_graph *r = &b->references;
     struct graph_ask ask = {.include = GRAPH_HOLDING};
     struct err e = {0};
@@ -96,7 +105,7 @@ struct graph_path *script_graph_paths(lua_State *L, struct bind_snapshot *b, u32
 void script_graph_drop(struct bind_snapshot *b)
 {
     struct bind_graph *r = &b->references;
-    if (!r->built)
+    if (!r->opened)
         return;
     drop_paths(r);
     free(r->reached);

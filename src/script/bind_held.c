@@ -68,7 +68,7 @@ int script_block_referrers(lua_State *L)
 int script_block_referents(lua_State *L)
 {
     struct bind_block *b = script_check_block(L, 1);
-    const struct graph *g = script_graph(L, b->owner, "referents");
+    const struct graph *g = script_edges(L, b->owner, "referents");
     return push_refs(L, b, graph_referents(g, GRAPH_ANY, b->id));
 }
 

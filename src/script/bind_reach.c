@@ -81,7 +81,7 @@ int script_snapshot_roots(lua_State *L)
     struct bind_snapshot *b = script_check_snapshot(L, 1);
     const struct snapshot *s = &b->snapshot;
     u32 roots[SNAPSHOT_ROOT_LIMIT] = {0}, references[SNAPSHOT_ROOT_LIMIT] = {0};
-    script_graph(L, b, "roots");
+    script_edges(L, b, "roots");
     for (u32 i = 0; i < s->root_count; i++)
         roots[s->roots[i].kind]++;
     for (u32 i = 0; i < s->root_edge_count; i++)
@@ -107,7 +107,7 @@ int script_set_referrers(lua_State *L)
 int script_set_referents(lua_State *L)
 {
     struct bind_set *s = script_check_set(L, 1);
-    const struct graph *g = script_graph(L, s->owner, "referents");
+    const struct graph *g = script_edges(L, s->owner, "referents");
     struct bind_set *out = script_push_set(L, s->owner, 1);
     graph_set_referents(g, GRAPH_HOLDING, s->set.bits, out->set.bits);
     return 1;
@@ -116,7 +116,7 @@ int script_set_referents(lua_State *L)
 int script_set_closure(lua_State *L)
 {
     struct bind_set *s = script_check_set(L, 1);
-    struct graph *g = script_graph(L, s->owner, "closure");
+    struct graph *g = script_edges(L, s->owner, "closure");
     struct graph_ask ask = {.include = GRAPH_HOLDING};
     struct err e = {0};
     struct bind_set *out = script_push_set(L, s->owner, 1);

@@ -9,7 +9,7 @@
 u64 *index_root[1 << (INDEX_ADDRESS_BITS - INDEX_REGION_BITS)];
 u8 index_shift = 3;
 
-enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), WINDOW_PAGES = 2048 };
+enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), WINDOW_PAGES = 256 };
 
 /* One page more than the region needs: the last block's second word may lie behind it. */
 static size_t leaf_bytes(void)
