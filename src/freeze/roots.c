@@ -3,8 +3,8 @@
  * roots.c - see roots.h.
  *
  * Context: frozen, in the clone.
- * Invariant: every writable private page of the program's is in a root, in a block, in memory of
- * the allocator's, or in a thread's dead stack; so nothing that the program can reach is missed.
+ * Invariant: every private page that the program has written and can read is in a root, in a block,
+ * in memory of the allocator's, or in a thread's dead stack; so nothing that it can reach is missed.
  * Where it is not known what a page is, it is a root.
  */
 #include <string.h>
@@ -351,12 +351,26 @@ static void join_excluded(struct roots *x)
     x->excluded_count = kept;
 }
 
+/* What is written and then write-protected holds as before: memory of the program's own, and the
+ * part of a module's data that the loader protects, which lies in front of the rest. */
+static bool may_hold(const struct roots *x, const struct region *r)
+{
+    if (!r->read || r->shared || r->kind == REGION_SPECIAL)
+        return false;
+    if (r->write || r->kind == REGION_ANONYMOUS)
+        return true;
+    const struct region *after = r + 1;
+    u32 module = freeze_modules_now(&x->job->modules, r->lo);
+    return module && after < x->regions->list + x->regions->count && after->lo == r->hi &&
+           after->write && freeze_modules_now(&x->job->modules, after->lo) == module;
+}
+
 static void area_roots(struct roots *x)
 {
     u32 next = 0;
     for (u32 i = 0; i < x->regions->count; i++) {
         const struct region *r = &x->regions->list[i];
-        if (!r->write || !r->read || r->shared || r->kind == REGION_SPECIAL)
+        if (!may_hold(x, r))
             continue;
         u64 at = r->lo;
         while (next < x->excluded_count && x->excluded[next].hi <= at)

@@ -15,6 +15,7 @@
 
 #include "finder.h"
 #include "scan.h"
+#include "tails.h"
 
 enum {
     BATCH = 64,
@@ -33,7 +34,9 @@ struct candidate {
 struct scan {
     struct freeze_job *job;
     struct regions *regions;
+    const struct roots *roots;
     struct finder finder;
+    struct tails tails;
     struct candidate batch[BATCH];
     u32 waiting;
     bool from_roots;
@@ -95,6 +98,26 @@ static void write_root_edge(struct scan *s, const struct candidate *c, u32 targe
         .into = into < SNAPSHOT_INTO_FAR ? (u32)into : SNAPSHOT_INTO_FAR};
 }
 
+/* A pointer to the beginning of a block and one into it follow each other: a vector's, perhaps. */
+static NOINLINE void consider_tail(struct scan *s, const struct candidate *c, u32 target, u64 into)
+{
+    const struct freeze_blocks *b = &s->job->blocks;
+    u64 lo, hi, block = b->addr[target - 1];
+    if (s->from_roots) {
+        const struct snapshot_root *root = &s->roots->records[c->source - 1];
+        if (root->kind == SNAPSHOT_ROOT_REGISTER || root->kind == SNAPSHOT_ROOT_DEAD_STACK)
+            return;
+        lo = root->lo;
+        hi = root->hi;
+    } else {
+        lo = b->addr[c->source - 1];
+        hi = lo + freeze_blocks_bytes(b, c->source - 1);
+    }
+    u64 at = ROUND_UP(lo, (u64)WORD) + (u64)c->word * WORD;
+    tails_claim(&s->tails, s->regions, at, hi, target - 1, block,
+                block + freeze_blocks_bytes(b, target - 1), into);
+}
+
 /* --- searching ----------------------------------------------------------------------------- */
 
 static NOINLINE void search_batch(struct scan *s)
@@ -111,6 +134,8 @@ static NOINLINE void search_batch(struct scan *s)
         u32 target = finder_block(f, c->place, c->value, &into);
         if (!target)
             continue;
+        if (UNLIKELY(tails_second(&s->tails, c->source, c->word, target, into)))
+            consider_tail(s, c, target, into);
         if (s->from_roots)
             write_root_edge(s, c, target, into);
         else
@@ -199,6 +224,8 @@ static void scan_registers(struct scan *s, const struct stop *stop)
 static bool scan_roots(struct scan *s, const struct roots *x)
 {
     s->from_roots = true;
+    s->roots = x;
+    s->tails.target = 0;
     if (x->stop)
         scan_registers(s, x->stop);
     for (u32 i = 0; i < x->count && !s->full; i++)
@@ -280,9 +307,12 @@ bool scan_references(struct freeze_job *j, struct regions *regions, const struct
         s->job = j;
         s->regions = regions;
         ok = finder_begin(&s->finder, b->addr, b->count, size_of, b) &&
-             roots_begin(&x, j, regions, stop, r) && make_room(s, &x, memory_bytes) &&
-             scan_blocks(s) && scan_roots(s, &x);
+             tails_begin(&s->tails, b->count) && roots_begin(&x, j, regions, stop, r) &&
+             make_room(s, &x, memory_bytes) && scan_blocks(s) && scan_roots(s, &x);
         trim(s);
+        if (ok && !tails_write(&s->tails, j, s->row, s->at))
+            freeze_job_remark(j, "of some vectors' unused tails is not said that they are\n");
+        tails_end(&s->tails);
         if (s->full && j->w->status == STATUS_OK)
             j->w->status = STATUS_LIMIT;
         finder_end(&s->finder);
