@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from harness import Program, Skip, check, children_of, main, until, victim
+from harness import Program, Skip, check, children_of, die_with_parent, main, until, victim
 from snapshots import SAVE, References, take
 
 UNDISTURBED = "interrupted=0 sigchld=0 strangers=0 woken=0 children=0"
@@ -129,6 +129,62 @@ def without_references(program, why):
     check(not found.has_references() and found.blocks, "blocks without references", found.meta)
     check(any("without references" in n and why in n for n in found.notes), "it says why",
           found.notes)
+
+
+def test_a_debugger_is_attached():
+    gdb = shutil.which("gdb")
+    if not gdb:
+        raise Skip("no gdb")
+    with bystander(3) as program:
+        debugger = subprocess.Popen(
+            [gdb, "-q", "-nx", "-p", str(program.pid), "-ex", "set debuginfod enabled off",
+             "-ex", "handle SIGUSR1 nostop noprint pass", "-ex", "echo attached\\n",
+             "-ex", "continue"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, preexec_fn=die_with_parent)
+        try:
+            while b"Continuing" not in (line := debugger.stdout.readline()):
+                check(line, "gdb attaches")
+            by_signals(take(program))
+            said = report(program)
+            # Attaching stops threads too, and ends what gdb does not put back: signal(7).
+            check(said.endswith(UNDISTURBED.partition(" ")[2]), "it goes on", said)
+        finally:
+            debugger.kill()
+            debugger.communicate()
+
+
+def test_all_signals_blocked():
+    """A tracer asks nobody; by signals those threads are missed, and named."""
+    with bystander(3, "block-signals") as program:
+        found = take(program)
+        check(found.way() == "tracer" and found.stopped() and not found.missed, "all stood",
+              found.meta, found.missed)
+        check(report(program) == UNDISTURBED, "nothing disturbed it")
+    with bystander(3, "deny-ptrace", "block-signals") as program:
+        found = take(program)
+        check(found.way() == "signals" and not found.stopped(), "not all stood", found.meta)
+        check(len(found.missed) >= 16 and all("blocks the signal" in m for m in
+                                              found.missed.values()), "named", found.missed)
+        check(any("could not be stopped (bystander" in n for n in found.notes), "also in the notes",
+              found.notes)
+        check(report(program) == UNDISTURBED, "nothing disturbed it")
+
+
+def test_five_hundred_threads():
+    for way, how in ("tracer", ()), ("signals", ("deny-ptrace",)):
+        with bystander(500, *how) as program:
+            founds = [take(program) for _ in range(3)]
+            check(all(f.has_references() and f.way() == way for f in founds), "they stood",
+                  [f.meta for f in founds])
+            # One that is about to live or to die, and blocks all signals, may be missed.
+            check(any(f.stopped() for f in founds), "all of them",
+                  [f.missed for f in founds])
+            print(f"# 500 threads by {way}: " + ", ".join(
+                f"{f.meta['pause_ns'] / 1e6:.1f} ms" for f in founds))
+            said = report(program)
+            check(said == UNDISTURBED if way == "tracer" else
+                  said.endswith(UNDISTURBED.partition(" ")[2]), "nothing disturbed it", said)
 
 
 def test_clone_denied():

@@ -5,31 +5,26 @@
  *
  * Context: test victim.
  * Invariant: nothing disturbs it unless somebody does; what it prints depends on nothing else.
- * Usage: bystander THREADS [deny-ptrace | deny-clone]. Prints "ready"; at a line on its input or
- * its end it prints its report.
+ * Usage: bystander THREADS [deny-ptrace | deny-clone | block-signals]... Prints "ready"; at a line on
+ * its input or its end it prints its report. block-signals: its threads but the main one take none.
  */
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/msg.h>
-#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "deny.h"
 
 enum { WAITS = 13 };
 static unsigned disturbed[WAITS], sigchlds, strangers, early_wakes;
@@ -139,24 +134,6 @@ static void *churn(void *unused)
     return unused;
 }
 
-static void deny(unsigned call, unsigned flags_without)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flags_without, 0, 2),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-    };
-    struct sock_fprog program = {sizeof code / sizeof *code, code};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-        _exit(4);
-}
-
 int main(int argc, char **argv)
 {
     size_t threads = argc > 1 ? strtoul(argv[1], NULL, 0) : 0;
@@ -173,10 +150,14 @@ int main(int argc, char **argv)
         for (;;)
             pause();
     }
-    if (argc > 2 && strcmp(argv[2], "deny-ptrace") == 0)
-        deny(SYS_ptrace, 0);
-    if (argc > 2 && strcmp(argv[2], "deny-clone") == 0)
-        deny(SYS_clone, CLONE_THREAD);
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "deny-ptrace") == 0)
+            deny(SYS_ptrace, 0);
+        if (strcmp(argv[i], "deny-clone") == 0)
+            deny(SYS_clone, CLONE_THREAD);
+        if (strcmp(argv[i], "block-signals") == 0)
+            block_all_signals();
+    }
     epoll = epoll_create1(0);
     semaphore = semget(IPC_PRIVATE, 1, 0600);
     queue = msgget(IPC_PRIVATE, 0600);
@@ -189,6 +170,7 @@ int main(int argc, char **argv)
         pthread_create(&t, NULL, idle, NULL);
     if (threads)
         pthread_create(&t, NULL, churn, NULL);
+    sigprocmask(SIG_SETMASK, &set, NULL);
     usleep(50000);
     puts("ready");
     fflush(stdout);

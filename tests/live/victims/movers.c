@@ -6,13 +6,16 @@
  * Context: test victim.
  * Invariant: every block is held at every moment: by a slot, by what a thread has in its hands, or
  * by another block; to a snapshot of one moment all of them can be reached.
- * Usage: movers THREADS BLOCKS. Prints "ready", runs until its input ends.
+ * Usage: movers THREADS BLOCKS [deny-ptrace | block-signals]... Prints "ready", runs until its input
+ * ends. block-signals: its threads but the main one take none; at a first line, the main one neither.
  */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
+
+#include "deny.h"
 
 struct parcel {
     struct parcel *inside;
@@ -56,14 +59,30 @@ int main(int argc, char **argv)
         slots[2 * i] = calloc(1, sizeof **slots);
         slots[2 * i]->inside = calloc(1, sizeof **slots);
     }
+    sigset_t usual;
+    int blocking = 0;
+    sigprocmask(SIG_BLOCK, NULL, &usual);
+    for (int i = 3; i < argc; i++) {
+        if (strcmp(argv[i], "deny-ptrace") == 0)
+            deny(SYS_ptrace, 0);
+        blocking |= strcmp(argv[i], "block-signals") == 0;
+    }
+    if (blocking)
+        block_all_signals();
     for (size_t i = 0; i < threads; i++) {
         pthread_t t;
         pthread_create(&t, NULL, move, (void *)(uintptr_t)(i + 1));
     }
+    sigprocmask(SIG_SETMASK, &usual, NULL);
     puts("ready");
     fflush(stdout);
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0) {
+        if (blocking && byte == '\n') {
+            block_all_signals();
+            puts("blocked");
+            fflush(stdout);
+        }
     }
     _exit(0);
 }
