@@ -5,6 +5,7 @@ Context: test. bystander waits in every way and reports what disturbed it; witho
 reports that nothing did.
 """
 
+import ctypes
 import os
 import resource
 import shutil
@@ -203,6 +204,33 @@ def test_no_address_space():
         check(report(program) == UNDISTURBED, "nothing disturbed it")
 
 
+def test_little_address_space():
+    """Whatever there is room for: references, blocks alone, or an error that a script can read."""
+    outcomes = []
+    with bystander(3) as program:
+        take(program)
+        with open(f"/proc/{program.pid}/statm") as f:
+            used = int(f.read().split()[0]) * 4096
+        for room in 1, 8, 32, 100, 200, 400, 800, 2000:
+            resource.prlimit(program.pid, resource.RLIMIT_AS, (used + (room << 20), -1))
+            run = program.run(SAVE)
+            path = os.path.join(program.directory, "snapshot")
+            if os.path.exists(path):
+                found = References(path)
+                os.remove(path)
+                outcomes.append("references" if found.has_references() else "blocks")
+                check(found.has_references() or any("without references" in n for n in found.notes),
+                      "it says why", found.notes)
+            else:
+                outcomes.append("error")
+                check("memory" in run.body or "address space" in run.body, "it says why", run)
+        print(f"# {' '.join(outcomes)}")
+        resource.prlimit(program.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, -1))
+        check(take(program).stopped(), "with room all is well again")
+        check(report(program) == UNDISTURBED, "nothing disturbed it")
+    check(outcomes[0] != "references", "there was little room", outcomes)
+
+
 def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
@@ -235,6 +263,47 @@ def test_the_clone_is_killed():
         check((False, False) in outcomes, "some clones were killed", outcomes)
         found = take(program)
         check(found.has_references() and found.stopped(), "and all is well afterwards", found.meta)
+
+
+def lasting_child(program):
+    """The clone: the tracer is gone sooner."""
+    seen = {}
+    def find():
+        now = time.monotonic()
+        for pid, name in children_of(program.pid):
+            if name == "moonheap" and now - seen.setdefault(pid, now) > 0.03:
+                return pid
+        return None
+    return until(find, 20, "the clone")
+
+
+def crash(pid):
+    """Has a process execute what is not there."""
+    attach, poke_user, detach, any_child, rip = 16, 6, 17, 0x40000000, 16 * 8
+    trace = ctypes.CDLL(None, use_errno=True).ptrace
+    trace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    if trace(attach, pid, None, None):
+        raise Skip("a process that is not dumpable may not be traced here")
+    os.waitpid(pid, any_child)
+    check(trace(poke_user, pid, rip, None) == 0, "it is sent astray")
+    trace(detach, pid, None, None)
+
+
+def test_the_clone_crashes():
+    with Program([victim("puppet")]) as program:
+        program.ask("node 400000")
+        program.write_script(SAVE)
+        program.signal()
+        clone = lasting_child(program)
+        crash(clone)
+        run = program.wait_runs(1)[0]
+        found = References(os.path.join(program.directory, "snapshot"))
+        check(not found.has_references() and len(found.blocks) >= 400000, "blocks alone", run,
+              found.meta)
+        check(any("was killed" in n for n in found.notes), "it says why", found.notes)
+        check(program.ask("ping").startswith("done"), "the program goes on")
+        check(not os.path.exists(f"/proc/{clone}"), "nothing is left of it")
+        check(not program.stderr(), "nothing was said", program.stderr())
 
 
 if __name__ == "__main__":

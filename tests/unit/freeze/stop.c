@@ -508,6 +508,41 @@ static void the_deaf_are_missed(void **state)
     assert_int_equal(chained, 0);
 }
 
+/* Its parent waits uninterruptibly while it uses the parent's memory. */
+static void *make_vforked_child(void *unused)
+{
+    (void)unused;
+    RELEASE(&holder_tid, gettid());
+    pid_t child = vfork();
+    if (child == 0) {
+        struct timespec pause = {.tv_nsec = 100000000};
+        sys_call(SYS_nanosleep, &pause, 0, 0);
+        _exit(7);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return (void *)(uintptr_t)(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static void a_vforked_child_is_left_alone(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    void *ended_well;
+    holder_tid = 0;
+    pthread_create(&thread, NULL, make_vforked_child, NULL);
+    while (!ACQUIRE(&holder_tid))
+        usleep(100);
+    usleep(20000);
+    struct stop *s = stop_begin(getpid());
+    assert_int_equal(s->missed, 1);
+    assert_int_equal(s->misses[0].tid, holder_tid);
+    assert_string_equal(s->misses[0].why, "waits in the kernel uninterruptibly");
+    stop_free(s);
+    pthread_join(thread, &ended_well);
+    assert_true(ended_well);
+}
+
 /* Others stand all the same. */
 static void one_missed_does_not_spare_the_others(void **state)
 {
@@ -579,6 +614,7 @@ int main(void)
         cmocka_unit_test(a_signal_during_the_stop_ends_the_wait),
         cmocka_unit_test(threads_that_come_and_go_are_all_stopped),
         cmocka_unit_test(five_hundred_threads_stop),
+        cmocka_unit_test(a_vforked_child_is_left_alone),
         cmocka_unit_test(a_killed_tracer_lets_go),
         cmocka_unit_test(a_traced_process_is_not_stopped),
     };
@@ -589,6 +625,7 @@ int main(void)
         cmocka_unit_test(a_signal_during_the_stop_ends_the_wait),
         cmocka_unit_test(threads_that_come_and_go_are_all_stopped),
         cmocka_unit_test(five_hundred_threads_stop),
+        cmocka_unit_test(a_vforked_child_is_left_alone),
         cmocka_unit_test(the_deaf_are_missed),
         cmocka_unit_test(one_missed_does_not_spare_the_others),
         cmocka_unit_test(a_signal_that_might_kill_is_not_sent),
