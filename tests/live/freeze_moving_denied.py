@@ -24,7 +24,8 @@ for i = 1, 20 do
     end
     older = s
 end
-printf("single=%d\\nconfirmed=%d\\ncomplete=%d\\nmissed=%d\\n", single, confirmed, complete, #older.missed)
+printf("single=%d\\nconfirmed=%d\\n", single, confirmed)
+printf("complete=%d\\nmissed=%d\\n", complete, #older.missed)
 """
 
 
