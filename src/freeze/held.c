@@ -6,6 +6,7 @@
  * Invariant: what parent and clone say to each other lies in one shared mapping: a question has a
  * number, and its answer the same one. Nothing that the clone does can make its parent wait longer
  * than ANSWER_NS.
+ * What it once said stays true, so the window of the last answer serves the next questions too.
  * Why the clone copies: it may not be looked into (it is not dumpable), and needs no leave to read
  * its own memory, which some sandboxes refuse even for oneself (process_vm_readv).
  * Why it lets go of all that is ours first: the recorder writes to its index all the time, and
@@ -21,6 +22,7 @@
 
 enum {
     WINDOW_BYTES = 1 << 16,
+    AHEAD_BYTES = 1 << 13,     /* the least that is copied: neighbours are often asked for next */
     TICK_NS = 500000000,       /* how soon the clone sees that it should end */
     QUICK_TICK_NS = 20000000,  /* how soon the parent sees that it has */
     COST_SHARE = 100,          /* of its time, the clone spends one such part on its own figures */
@@ -40,10 +42,11 @@ struct freeze_held {
     u64 patience_ns, most_bytes; /* 0 = no limit */
     u32 asked, answered;         /* futexes: the numbers of the last question and answer */
     bool let_go;                 /* the question that is none */
-    bool copied;                 /* the answer */
     u32 end;                     /* enum held_end */
     u64 cost_bytes;
+    u64 used_ns;        /* when it was last read */
     u64 address, bytes; /* the question; at most WINDOW_BYTES */
+    u64 copied;         /* the answer, from that address on: fewer where there are no more */
     u8 window[WINDOW_BYTES];
 };
 
@@ -76,18 +79,19 @@ static bool is_readable(u64 page)
                      0) != -EFAULT;
 }
 
-/* Memory that does not change: what could be read once can be read again. */
-static bool copy_out(struct freeze_held *h)
+/* Memory that does not change: what could be read once can be read again. What stands between
+ * blocks is read along with them. */
+__attribute__((no_sanitize_address)) static u64 copy_out(struct freeze_held *h)
 {
     const volatile u8 *from = (const volatile u8 *)h->address;
-    u64 bytes = h->bytes < WINDOW_BYTES ? h->bytes : WINDOW_BYTES;
+    u64 bytes = h->bytes < AHEAD_BYTES ? AHEAD_BYTES : h->bytes;
     for (u64 i = 0; i < bytes; i++) {
         u64 page = ROUND_DOWN(h->address + i, PAGE_BYTES);
         if ((i == 0 || page == h->address + i) && !is_readable(page))
-            return false;
+            return i;
         h->window[i] = from[i];
     }
-    return true;
+    return bytes;
 }
 
 static void let_go_of_ours(const struct freeze_held *h)
@@ -128,8 +132,9 @@ static u64 own_time_ns(void)
 
 void held_serve(struct freeze_held *h)
 {
-    u64 used_ns = sys_monotonic_ns(), look_ns = 0;
+    u64 look_ns = 0;
     u32 answered = 0;
+    POKE(&h->used_ns, sys_monotonic_ns());
     let_go_of_ours(h);
     for (;;) {
         u32 asked = ACQUIRE(&h->asked);
@@ -141,8 +146,7 @@ void held_serve(struct freeze_held *h)
             answered = asked;
             RELEASE(&h->answered, answered);
             clone_wake(&h->answered);
-            used_ns = now;
-        } else if (h->patience_ns && now - used_ns > h->patience_ns) {
+        } else if (h->patience_ns && now > PEEK(&h->used_ns) + h->patience_ns) {
             leave(h, HELD_UNUSED);
         } else {
             clone_sleep(&h->asked, asked, TICK_NS);
@@ -220,21 +224,34 @@ static bool explain(const struct freeze_held *h, struct err *e)
     return err_set(e, STATUS_IO, "its contents are gone: the process that kept them was killed");
 }
 
+/* Has it in the window; false when it cannot be asked any more. */
+static bool fetch(struct freeze_held *h, u64 address, u64 bytes)
+{
+    u64 before = address - h->address;
+    POKE(&h->used_ns, sys_monotonic_ns());
+    if (has_ended(h))
+        return false;
+    if (before < h->copied && bytes <= h->copied - before)
+        return true;
+    h->address = address;
+    h->bytes = bytes;
+    h->copied = 0;
+    u32 asked = __atomic_add_fetch(&h->asked, 1, __ATOMIC_RELEASE);
+    clone_wake(&h->asked);
+    return await_answer(h, asked);
+}
+
 bool freeze_held_read(struct freeze_held *h, u64 address, void *out, size_t bytes, struct err *e)
 {
     for (size_t done = 0; done < bytes;) {
-        if (has_ended(h))
-            return explain(h, e);
+        u64 at = address + done;
         size_t part = bytes - done < WINDOW_BYTES ? bytes - done : WINDOW_BYTES;
-        h->address = address + done;
-        h->bytes = part;
-        u32 asked = __atomic_add_fetch(&h->asked, 1, __ATOMIC_RELEASE);
-        clone_wake(&h->asked);
-        if (!await_answer(h, asked))
+        if (!fetch(h, at, part))
             return explain(h, e);
-        if (!h->copied)
+        u64 before = at - h->address;
+        if (before + part > h->copied)
             return err_set(e, STATUS_NOT_FOUND, "its memory was not there to be copied");
-        memcpy((u8 *)out + done, h->window, part);
+        memcpy((u8 *)out + done, h->window + before, part);
         done += part;
     }
     return true;

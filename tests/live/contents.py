@@ -156,7 +156,7 @@ def test_several_at_once():
         program.run("data.all = nil collectgarbage()")
         check(not images(program), "the collector ends them", images(program))
         said = program.run("""
-            for i = 1, 30 do local s = heap.snapshot{contents=true} assert(s.notes == "", s.notes) end
+            for i = 1, 10 do local s = heap.snapshot{contents=true} assert(s.notes == "", s.notes) end
             data.all = {}
             for i = 1, 9 do data.all[i] = heap.snapshot{contents=true} end
             print(data.all[9].notes) print(data.all[9]:all():one():read("B"))
