@@ -33,8 +33,9 @@ static bool write_image(struct freeze_job *j, const struct stop *stop,
     if (!regions)
         return false;
     clone_seal();
-    bool ok = freeze_stacks(j) && freeze_vtables(j, regions) &&
-              (r->blocks_only || scan_references(j, regions, stop, r, memory_bytes));
+    bool ok = freeze_stacks(j) &&
+              (r->blocks_only ? freeze_vtables(j)
+                              : scan_references(j, regions, stop, r, memory_bytes));
     regions_free(regions);
     if (ok)
         freeze_job_finish(j, r, &c);

@@ -13,7 +13,7 @@ static bool write_sections(struct freeze_job *j, const struct freeze_request *r)
     j->epoch = track_epoch_advance();
     j->now_ns = sys_monotonic_ns();
     j->meta->realtime_ns = sys_realtime_ns();
-    if (!freeze_blocks(j) || !freeze_stacks(j) || !freeze_vtables(j, NULL))
+    if (!freeze_blocks(j) || !freeze_stacks(j) || !freeze_vtables(j))
         return false;
     struct track_counters c;
     track_counters(&c);

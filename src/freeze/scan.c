@@ -36,11 +36,12 @@ struct scan {
     struct regions *regions;
     const struct roots *roots;
     struct finder finder;
+    struct vtables *vtables;
     struct tails tails;
     struct candidate batch[BATCH];
     u32 waiting;
     bool from_roots;
-    u64 page;     /* the last that was asked for */
+    u64 page; /* the last that was asked for */
     bool page_ok;
 
     u32 *row, *target;
@@ -191,6 +192,13 @@ static u64 size_of(const void *blocks, u32 block)
     return freeze_blocks_bytes(blocks, block);
 }
 
+/* Here too, since the block comes from memory now. */
+static ALWAYS_INLINE void look_for_vtable(struct scan *s, u32 block, u64 at, u64 bytes)
+{
+    if (bytes >= WORD && at % WORD == 0 && look_at_page(s, at))
+        vtables_look(s->vtables, block, *(const u64 *)at);
+}
+
 /* Blocks that lie in others are searched as part of them only where they are innermost, so each
  * block ends where the next one begins. */
 static bool scan_blocks(struct scan *s)
@@ -198,6 +206,7 @@ static bool scan_blocks(struct scan *s)
     const struct freeze_blocks *b = &s->job->blocks;
     for (u32 i = 0; i < b->count && !s->full; i++) {
         u64 lo = b->addr[i], hi = lo + freeze_blocks_bytes(b, i);
+        look_for_vtable(s, i, lo, hi - lo);
         if (i + 1 < b->count && UNLIKELY(hi > b->addr[i + 1]))
             hi = b->addr[i + 1];
         take_area(s, i + 1, lo, hi);
@@ -306,10 +315,12 @@ bool scan_references(struct freeze_job *j, struct regions *regions, const struct
     if (ok) {
         s->job = j;
         s->regions = regions;
-        ok = finder_begin(&s->finder, b->addr, b->count, size_of, b) &&
+        ok = (s->vtables = vtables_begin(j)) &&
+             finder_begin(&s->finder, b->addr, b->count, size_of, b) &&
              tails_begin(&s->tails, b->count) && roots_begin(&x, j, regions, stop, r) &&
              make_room(s, &x, memory_bytes) && scan_blocks(s) && scan_roots(s, &x);
         trim(s);
+        vtables_end(s->vtables, j);
         if (ok && !tails_write(&s->tails, j, s->row, s->at))
             freeze_job_remark(j, "of some vectors' unused tails is not said that they are\n");
         tails_end(&s->tails);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * scan.h - the references: every aligned word of every block and root that is an address in a block.
+ * scan.h - the references: every aligned word of every block and root that is an address in a
+ * block.
  *
  * Context: frozen, in the clone; inside the room only.
  */
@@ -9,8 +10,8 @@
 
 #include "roots.h"
 
-/* Writes EDGE_ROW to EDGE_INTO, ROOTS and ROOT_EDGES, with at most so many bytes of them. false,
- * and the writer's status says why, when there is no room. */
+/* Writes EDGE_ROW to EDGE_INTO, ROOTS, ROOT_EDGES, VTABLES and BLOCK_VTABLE, with at most so many
+ * bytes of them. false, and the writer's status says why, when there is no room. */
 bool scan_references(struct freeze_job *j, struct regions *regions, const struct stop *stop,
                      const struct freeze_request *r, u64 memory_bytes);
 

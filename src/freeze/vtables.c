@@ -3,7 +3,8 @@
  * vtables.c - which blocks begin with a C++ virtual table, and of which type.
  *
  * Context: frozen. The program's memory is read with sys_read_memory, since threads run on and any
- * address may go at any moment; in a clone, where it does not change, blocks are read as they are.
+ * address may go at any moment; in a clone, where it does not change, who searches blocks for
+ * references hands over each block's first word: to read them all twice would cost a tenth of it.
  * Invariant: a value is accepted only when everything that the Itanium C++ ABI (2.9.5) promises of
  * a virtual table holds: before it the offset to the top of the object and a type_info, whose own
  * virtual table is that of a class of namespace __cxxabiv1 and whose name is a mangled type name.
@@ -15,7 +16,7 @@
  */
 #include <string.h>
 
-#include "regions.h"
+#include "job.h"
 
 enum {
     WINDOW_BYTES = 1 << 18,
@@ -33,10 +34,11 @@ struct verdict {
     u32 vtable; /* 0 = none */
 };
 
-struct search {
+struct vtables {
     const struct freeze_modules *modules;
     struct freeze_strings *strings;
     struct snapshot_vtable *vtables;
+    u32 *column; /* BLOCK_VTABLE */
     u32 vtable_count;
     u32 verdict_count;
     u64 kinds[KINDS]; /* virtual tables of classes of __cxxabiv1 met so far */
@@ -47,7 +49,7 @@ struct search {
     u8 window[WINDOW_BYTES];
 };
 
-static void note_chunks(struct search *s)
+static void note_chunks(struct vtables *s)
 {
     for (u32 i = 0; i < s->modules->count; i++) {
         const struct snapshot_module *m = &s->modules->records[i];
@@ -59,20 +61,20 @@ static void note_chunks(struct search *s)
     }
 }
 
-static ALWAYS_INLINE bool may_be_in_module(const struct search *s, u64 value)
+static ALWAYS_INLINE bool may_be_in_module(const struct vtables *s, u64 value)
 {
     u64 n = (value >> CHUNK_SHIFT) % CHUNK_BITS;
     return (s->chunks[n / 64] >> n % 64 & 1) && value % sizeof(u64) == 0 && value != 0;
 }
 
-static bool read_words(const struct search *s, u64 address, u64 *words, u32 count)
+static bool read_words(const struct vtables *s, u64 address, u64 *words, u32 count)
 {
     return address % sizeof(u64) == 0 && freeze_modules_now(s->modules, address) &&
            sys_read_memory(address, words, count * sizeof(u64)) == count * sizeof(u64);
 }
 
 /* The mangled type name at `address`, in s->name; NULL when it is not one. */
-static const char *read_name(struct search *s, u64 address)
+static const char *read_name(struct vtables *s, u64 address)
 {
     if (!freeze_modules_now(s->modules, address))
         return NULL;
@@ -100,7 +102,7 @@ static const char *read_name(struct search *s, u64 address)
 
 /* Is this the virtual table of __class_type_info, __si_class_type_info or another of its family?
  * Its own type_info is named in namespace __cxxabiv1. */
-static bool is_kind(struct search *s, u64 table)
+static bool is_kind(struct vtables *s, u64 table)
 {
     for (u32 i = 0; i < s->kind_count; i++)
         if (s->kinds[i] == table)
@@ -118,7 +120,7 @@ static bool is_kind(struct search *s, u64 table)
 }
 
 /* 1-based index of the virtual table at `value`; 0 when there is none. */
-static u32 judge(struct search *s, u64 value)
+static u32 judge(struct vtables *s, u64 value)
 {
     u64 head[2], info[2];
     u32 module = freeze_modules_now(s->modules, value);
@@ -137,7 +139,7 @@ static u32 judge(struct search *s, u64 value)
     return ++s->vtable_count;
 }
 
-static u32 vtable_of(struct search *s, u64 value)
+static u32 vtable_of(struct vtables *s, u64 value)
 {
     if (LIKELY(!may_be_in_module(s, value)))
         return 0;
@@ -166,21 +168,10 @@ static u32 window_end(const struct freeze_blocks *b, u32 first)
     return i;
 }
 
-static void search_standing(struct search *s, const struct freeze_blocks *b, u32 *column,
-                            struct regions *regions)
+/* Where the program runs on. */
+static void search_blocks(struct vtables *s, const struct freeze_blocks *b)
 {
-    for (u32 i = 0; i < b->count; i++) {
-        u64 at = b->addr[i];
-        if (b->size[i] < sizeof(u64) || at % sizeof(u64) || !regions_holds(regions, at))
-            continue;
-        u32 vtable = vtable_of(s, *(const u64 *)at);
-        if (vtable)
-            column[i] = vtable;
-    }
-}
-
-static void search_blocks(struct search *s, const struct freeze_blocks *b, u32 *column)
-{
+    u32 *column = s->column;
     for (u32 i = 0, end; i < b->count; i = end) {
         u64 start = b->addr[i];
         end = window_end(b, i);
@@ -201,29 +192,47 @@ static void search_blocks(struct search *s, const struct freeze_blocks *b, u32 *
     }
 }
 
-bool freeze_vtables(struct freeze_job *j, struct regions *regions)
+struct vtables *vtables_begin(struct freeze_job *j)
 {
     struct snapshot_vtable *vtables =
         snapshot_writer_whole(j->w, SNAPSHOT_VTABLES, FREEZE_VTABLES_ROOM);
     u32 *column = snapshot_writer_whole(j->w, SNAPSHOT_BLOCK_VTABLE, j->blocks.count);
-    u64 scratch_bytes = ROUND_UP(sizeof(struct search), PAGE_BYTES);
-    struct search *s = vtables && column ? sys_map(scratch_bytes) : NULL;
+    struct vtables *s = vtables && column ? sys_map(ROUND_UP(sizeof *s, PAGE_BYTES)) : NULL;
     if (!s)
-        return false;
+        return NULL;
     s->modules = &j->modules;
     s->strings = &j->strings;
     s->vtables = vtables;
+    s->column = column;
 
     u64 probe;
-    j->unreadable = sys_read_memory((u64)(uintptr_t)&scratch_bytes, &probe, sizeof probe) == 0;
+    j->unreadable = sys_read_memory((u64)(uintptr_t)&column, &probe, sizeof probe) == 0;
     note_chunks(s);
-    if (regions)
-        search_standing(s, &j->blocks, column, regions);
-    else if (!j->unreadable)
-        search_blocks(s, &j->blocks, column);
+    return s;
+}
+
+void vtables_look(struct vtables *s, u32 block, u64 first_word)
+{
+    u32 vtable = vtable_of(s, first_word);
+    if (vtable)
+        s->column[block] = vtable;
+}
+
+void vtables_end(struct vtables *s, struct freeze_job *j)
+{
+    if (!s)
+        return;
     snapshot_writer_trim(j->w, SNAPSHOT_VTABLES, s->vtable_count);
     if (s->vtable_count == 0)
         snapshot_writer_trim(j->w, SNAPSHOT_BLOCK_VTABLE, 0);
-    sys_unmap(s, scratch_bytes);
-    return true;
+    sys_unmap(s, ROUND_UP(sizeof *s, PAGE_BYTES));
+}
+
+bool freeze_vtables(struct freeze_job *j)
+{
+    struct vtables *s = vtables_begin(j);
+    if (s && !j->unreadable)
+        search_blocks(s, &j->blocks);
+    vtables_end(s, j);
+    return s != NULL;
 }

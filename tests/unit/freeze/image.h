@@ -54,7 +54,6 @@ static inline void image_take(struct snapshot *s, const struct stop *stop)
     assert_true(freeze_blocks(&j) && freeze_stacks(&j));
     struct regions *regions = regions_read(&j.strings);
     assert_non_null(regions);
-    assert_true(freeze_vtables(&j, regions));
     assert_true(scan_references(&j, regions, stop, &image_request, 1u << 30));
     regions_free(regions);
     freeze_job_finish(&j, &image_request, &c);
