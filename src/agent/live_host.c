@@ -145,6 +145,11 @@ static bool host_stats(void *context, struct host_stats *stats, struct err *e)
         .frees = c.frees,
         .untracked_frees = c.untracked_frees,
         .lost = c.lost,
+        .custom_blocks = c.custom_blocks,
+        .custom_bytes = c.custom_bytes,
+        .custom_allocations = c.custom_allocations,
+        .custom_frees = c.custom_frees,
+        .misuses = c.misuses,
         .rss_bytes = agent_books_rss(),
         .allocator_bytes = agent_books_allocator(),
         .overhead_bytes = agent_books_overhead() + c.own_bytes,
@@ -223,7 +228,8 @@ static bool host_alive(void *context, u64 address, u32 birth)
 {
     struct track_block b;
     (void)context;
-    return track_at(address, &b) && b.birth == birth;
+    return (track_at(address, false, &b) && b.birth == birth) ||
+           (track_at(address, true, &b) && b.birth == birth);
 }
 
 void agent_live_host(struct agent_live *live, struct host *host)

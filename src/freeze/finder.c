@@ -77,13 +77,29 @@ static void fill(struct finder *f)
 u32 finder_block_slowly(const struct finder *f, u32 block, u64 address, u64 *offset)
 {
     *offset = address - f->addr[block];
-    return *offset < f->size(f->context, block) || *offset == 0 ? block + 1 : 0;
+    if (*offset < f->size(f->context, block) || *offset == 0)
+        return block + 1;
+    return f->outer ? finder_outer(f, block + 1, address, offset) : 0;
 }
 
-bool finder_begin(struct finder *f, const u64 *addresses, u32 count,
+u32 finder_outer(const struct finder *f, u32 block, u64 address, u64 *offset)
+{
+    while ((block = f->outer[block - 1]) != 0) {
+        *offset = address - f->addr[block - 1];
+        if (*offset < f->size(f->context, block - 1))
+            break;
+    }
+    return block;
+}
+
+bool finder_begin(struct finder *f, const u64 *addresses, const u32 *outer, u32 count,
                   u64 (*size)(const void *context, u32 block), const void *context)
 {
-    *f = (struct finder){.addr = addresses, .count = count, .size = size, .context = context};
+    *f = (struct finder){.addr = addresses,
+                         .count = count,
+                         .size = size,
+                         .context = context,
+                         .outer = outer};
     f->bytes = ROUND_UP(FINDER_REGIONS * sizeof(u32) +
                             (FINDER_REGIONS + 1) * sizeof(struct finder_leaf),
                         PAGE_BYTES);

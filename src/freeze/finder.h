@@ -47,15 +47,19 @@ struct finder {
     u64 entry_bytes;
     u64 (*size)(const void *context, u32 block);
     const void *context;
+    const u32 *outer; /* of each block, the one that it lies in, from 1; NULL when none does */
 };
 
-/* Blocks are counted from 0; `addresses` stays the caller's. false when memory is out. */
-bool finder_begin(struct finder *f, const u64 *addresses, u32 count,
+/* Blocks are counted from 0; `addresses` and `outer` stay the caller's. false when memory is out. */
+bool finder_begin(struct finder *f, const u64 *addresses, const u32 *outer, u32 count,
                   u64 (*size)(const void *context, u32 block), const void *context);
 void finder_end(struct finder *f);
 
 /* The rare case of finder_block: the block before the first of the region, or a huge one. */
 u32 finder_block_slowly(const struct finder *f, u32 block, u64 address, u64 *offset);
+
+/* The address is not in the block (from 1): in which of those around it? */
+u32 finder_outer(const struct finder *f, u32 block, u64 address, u64 *offset);
 
 /* A search that is under way: the leaf, and its entry for the address. */
 struct finder_place {
@@ -92,7 +96,9 @@ static ALWAYS_INLINE u32 finder_block(const struct finder *f, struct finder_plac
     *offset = in_region - (block >> FINDER_SIZE_BITS);
     if (UNLIKELY(size == FINDER_SIZE_MASK))
         return finder_block_slowly(f, at - 1, address, offset);
-    return *offset < size || *offset == 0 ? at : 0;
+    if (LIKELY(*offset < size || *offset == 0))
+        return at;
+    return UNLIKELY(f->outer != NULL) ? finder_outer(f, at, address, offset) : 0;
 }
 
 #endif

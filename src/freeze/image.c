@@ -176,5 +176,5 @@ u64 freeze_image_estimate_bytes(void)
     }
     /* Both may grow by half until the moment comes. */
     return freeze_estimate_bytes() + freeze_blocks_room() * sizeof(u32) +
-           scan_estimate_bytes(c.live_bytes + c.live_bytes / 2, rss + rss / 2 + (64 << 20));
+           scan_estimate_bytes((c.live_bytes + c.custom_bytes) / 2 * 3, rss + rss / 2 + (64 << 20));
 }

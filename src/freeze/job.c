@@ -55,6 +55,12 @@ void freeze_job_finish(struct freeze_job *j, const struct freeze_request *r,
     m->exe = freeze_strings_add(&j->strings, j->process->exe);
     m->allocator = freeze_strings_add(&j->strings, track_allocator());
 
+    struct snapshot_custom *custom =
+        c->custom_allocations ? snapshot_writer_whole(j->w, SNAPSHOT_CUSTOM, 1) : NULL;
+    if (custom)
+        *custom = (struct snapshot_custom){c->custom_blocks, c->custom_bytes,
+                                           c->custom_allocations, c->custom_frees, c->misuses};
+
     if (c->lost)
         freeze_job_remark(j, "%llu blocks could not be recorded\n", (unsigned long long)c->lost);
     if (j->blocks.cut)
@@ -72,6 +78,8 @@ void freeze_job_finish(struct freeze_job *j, const struct freeze_request *r,
 void freeze_job_end(struct freeze_job *j)
 {
     freeze_modules_end(&j->modules);
+    freeze_blocks_end(&j->blocks);
+    freeze_marks_end(j);
     if (j->process)
         sys_unmap(j->process, ROUND_UP(sizeof *j->process, PAGE_BYTES));
 }

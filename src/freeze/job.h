@@ -34,6 +34,9 @@ struct freeze_blocks {
     const struct snapshot_big_size *big;
     u32 count, room, big_count;
     bool cut; /* there were more than there was room for */
+    /* Only where the program told of blocks, else NULL. */
+    u32 *outer;  /* of each: the innermost one that it lies in, counted from 1, 0 = none */
+    u64 *custom; /* a bit for each: the program told of it */
 };
 
 /* What the kernel says of the process; process.c */
@@ -64,6 +67,8 @@ struct freeze_job {
     struct snapshot_meta *meta;
     u32 epoch;       /* the last whose blocks are listed */
     u64 now_ns;      /* monotonic, when that epoch ended */
+    u64 *ignored;    /* addresses of blocks that are not to be called unreachable */
+    u32 ignored_count;
     bool unreadable; /* the program's memory may not be read */
     int tid;         /* of the thread that asks for it */
     u64 flags;       /* of the snapshot */
@@ -102,8 +107,31 @@ bool freeze_threads(struct freeze_job *j);
 /* blocks.c: EPOCHS, the block columns and BIG_SIZES */
 u32 freeze_blocks_room(void);
 bool freeze_blocks(struct freeze_job *j);
+void freeze_blocks_end(struct freeze_blocks *b);
 /* Bytes of a block, counted from 0. */
 u64 freeze_blocks_bytes(const struct freeze_blocks *b, u32 block);
+
+/* How many blocks begin below the address. */
+u32 freeze_blocks_below(const struct freeze_blocks *b, u64 address);
+
+static inline bool freeze_blocks_custom(const struct freeze_blocks *b, u32 block)
+{
+    return b->custom && (b->custom[block / 64] >> (block % 64) & 1);
+}
+
+/* nests.c: which block lies in which, as each is added in turn: the last one is `block`. */
+void freeze_nests_add(struct freeze_blocks *b, u32 block);
+/* Is there still memory of the program's at an address? They must be asked for in order. */
+struct freeze_mappings;
+struct freeze_mappings *freeze_mappings_begin(void);
+bool freeze_mappings_hold(struct freeze_mappings *m, u64 address);
+void freeze_mappings_end(struct freeze_mappings *m);
+/* NESTS */
+bool freeze_nests(struct freeze_job *j);
+
+/* marks.c: TAGS and BLOCK_TAG; marks are taken off the stack column */
+bool freeze_marks(struct freeze_job *j);
+void freeze_marks_end(struct freeze_job *j);
 
 /* stacks.c: FRAMES and STACKS; numbers in the stack column become stack ids */
 bool freeze_stacks(struct freeze_job *j);

@@ -32,7 +32,7 @@ bool freeze_list(struct snapshot_writer *w, const struct freeze_request *r, stru
 u64 freeze_estimate_bytes(void)
 {
     u64 nodes = track_node_count();
-    u64 per_block = sizeof(u64) + 4 * sizeof(u32) + sizeof(u16);
+    u64 per_block = sizeof(u64) + 4 * sizeof(u32) + 2 * sizeof(u16) + sizeof(struct snapshot_nest);
     u64 per_node = sizeof(struct snapshot_frame) + sizeof(struct snapshot_stack);
     u64 fixed = FREEZE_STRINGS_ROOM + FREEZE_VTABLES_ROOM * sizeof(struct snapshot_vtable) +
                 FREEZE_BIG_ROOM * sizeof(struct snapshot_big_size) + (8u << 20);

@@ -16,6 +16,7 @@ enum {
     RED_ZONE = 128,         /* bytes below the stack pointer in use (x86-64 psABI, 3.2.2) */
     THREAD_BLOCK = 4096,    /* behind the thread pointer: struct pthread, at most */
     THREAD_BLOCK_LEAST = 2304,
+    TOLD_MAX = 1 << 14,       /* roots that the program may declare */
     MOVING_MAX = 256,
     MOVING_FRAMES = 4096,     /* of a thread in realloc */
     MOVING_UNKNOWN = 1 << 20, /* bytes of a block whose length is not known */
@@ -48,19 +49,9 @@ static void exclude(struct roots *x, u64 lo, u64 hi)
         x->excluded[x->excluded_count++] = (struct own_range){lo, hi};
 }
 
-/* How many blocks begin below the address. */
 static u32 blocks_below(const struct roots *x, u64 address)
 {
-    const struct freeze_blocks *b = &x->job->blocks;
-    u32 lo = 0, hi = b->count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (b->addr[mid] < address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return freeze_blocks_below(&x->job->blocks, address);
 }
 
 static u64 block_end(const struct roots *x, u32 block)
@@ -70,8 +61,10 @@ static u64 block_end(const struct roots *x, u32 block)
 
 static bool holds_block(const struct roots *x, u64 address)
 {
-    u32 below = blocks_below(x, address + 1);
-    return below > 0 && address < block_end(x, below - 1);
+    u32 at = blocks_below(x, address + 1);
+    while (at > 0 && address >= block_end(x, at - 1))
+        at = x->job->blocks.outer ? x->job->blocks.outer[at - 1] : 0;
+    return at > 0;
 }
 
 /* --- threads ------------------------------------------------------------------------------- */
@@ -259,6 +252,29 @@ static void register_roots(struct roots *x)
     }
 }
 
+/* What the program has said itself. */
+static void told_roots(struct roots *x)
+{
+    u64 bytes = ROUND_UP(TOLD_MAX * sizeof(struct track_root), PAGE_BYTES);
+    struct track_root *told = sys_map(bytes);
+    u32 count = told ? track_roots(told, TOLD_MAX) : 0;
+    for (u32 i = 0; i < count; i++) {
+        u64 lo = told[i].lo, room = (1ul << 47) - (lo & ((1ul << 47) - 1));
+        u64 hi = lo + (told[i].bytes < room ? told[i].bytes : room);
+        const char *name = track_name(told[i].name);
+        add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_DECLARED,
+                                      .lo = lo,
+                                      .hi = hi,
+                                      .name = freeze_strings_add(&x->job->strings, name)});
+        exclude(x, lo, hi);
+    }
+    if (told)
+        sys_unmap(told, bytes);
+    if (x->job->ignored_count)
+        add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_IGNORED,
+                                      .hi = x->job->ignored_count * sizeof(u64)});
+}
+
 /* --- other memory -------------------------------------------------------------------------- */
 
 /* Memory of nobody known. Where blocks lie in it, the C library's allocator has taken whole pages
@@ -270,13 +286,17 @@ static void mapping(struct roots *x, const struct region *r, u64 lo, u64 hi)
         root.kind = SNAPSHOT_ROOT_STACK;
         root.tid = (u32)x->job->process->pid;
     }
-    u32 next = blocks_below(x, lo);
-    next -= next > 0 && block_end(x, next - 1) > lo;
-    bool foreign = track_allocator()[0] != '\0';
+    u32 below = blocks_below(x, lo), next = below;
     const struct freeze_blocks *b = &x->job->blocks;
-    if (foreign && next < b->count && b->addr[next] < hi)
-        return;
+    while (next > 0 && freeze_blocks_custom(b, next - 1))
+        next--;
+    next = next > 0 && block_end(x, next - 1) > lo ? next - 1 : below;
+    bool foreign = track_allocator()[0] != '\0';
     for (; next < b->count && b->addr[next] < hi; next++) {
+        if (freeze_blocks_custom(b, next))
+            continue;
+        if (foreign)
+            return;
         u64 begin = ROUND_DOWN(b->addr[next] - 16, PAGE_BYTES);
         root.lo = lo;
         root.hi = begin;
@@ -452,6 +472,7 @@ bool roots_begin(struct roots *x, struct freeze_job *j, struct regions *regions,
                 thread_roots(x, &stop->threads[i]);
     }
     moving_roots(x);
+    told_roots(x);
     exclude_known(x);
     join_excluded(x);
     area_roots(x);

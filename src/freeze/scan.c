@@ -167,11 +167,12 @@ static bool look_at_page(struct scan *s, u64 address)
     return s->page_ok;
 }
 
-/* Words of [lo, hi). Words are counted in 32 bits: of a larger area the rest is left out. */
-static ALWAYS_INLINE void take_area(struct scan *s, u32 source, u64 lo, u64 hi)
+/* Words of the part [lo, hi) of an area that begins at `base`. Words are counted in 32 bits: of a
+ * larger area the rest is left out. */
+static ALWAYS_INLINE void take_part(struct scan *s, u32 source, u64 base, u64 lo, u64 hi)
 {
-    u64 first = ROUND_UP(lo, (u64)WORD), end = ROUND_DOWN(hi, (u64)WORD);
-    for (u64 at = first; at < end;) {
+    u64 first = ROUND_UP(base, (u64)WORD), end = ROUND_DOWN(hi, (u64)WORD);
+    for (u64 at = ROUND_UP(lo, (u64)WORD); at < end;) {
         u64 page_end = ROUND_DOWN(at, PAGE_BYTES) + PAGE_BYTES;
         page_end = page_end < end ? page_end : end;
         if (!look_at_page(s, at)) {
@@ -183,6 +184,21 @@ static ALWAYS_INLINE void take_area(struct scan *s, u32 source, u64 lo, u64 hi)
         if (UNLIKELY((at - first) / WORD > UINT32_MAX - PAGE_BYTES))
             return;
     }
+}
+
+/* Words of an area outside of the blocks that begin in it, the first of which may be `next`. */
+static void take_outside(struct scan *s, u32 source, u64 lo, u64 hi, u32 next)
+{
+    const struct freeze_blocks *b = &s->job->blocks;
+    u64 at = lo;
+    for (; next < b->count && b->addr[next] < hi; next++) {
+        u64 end = b->addr[next] + freeze_blocks_bytes(b, next);
+        if (b->addr[next] > at)
+            take_part(s, source, lo, at, b->addr[next]);
+        at = end > at ? end : at;
+    }
+    if (at < hi)
+        take_part(s, source, lo, at, hi);
 }
 
 /* --- the whole ----------------------------------------------------------------------------- */
@@ -199,17 +215,19 @@ static ALWAYS_INLINE void look_for_vtable(struct scan *s, u32 block, u64 at, u64
         vtables_look(s->vtables, block, *(const u64 *)at);
 }
 
-/* Blocks that lie in others are searched as part of them only where they are innermost, so each
- * block ends where the next one begins. */
+/* A word belongs to the innermost block that it lies in. */
 static bool scan_blocks(struct scan *s)
 {
     const struct freeze_blocks *b = &s->job->blocks;
     for (u32 i = 0; i < b->count && !s->full; i++) {
         u64 lo = b->addr[i], hi = lo + freeze_blocks_bytes(b, i);
-        look_for_vtable(s, i, lo, hi - lo);
-        if (i + 1 < b->count && UNLIKELY(hi > b->addr[i + 1]))
-            hi = b->addr[i + 1];
-        take_area(s, i + 1, lo, hi);
+        bool around = b->outer && i + 1 < b->count && b->outer[i + 1] == i + 1;
+        if (!around || b->addr[i + 1] > lo)
+            look_for_vtable(s, i, lo, hi - lo);
+        if (around)
+            take_outside(s, i + 1, lo, hi, i + 1);
+        else
+            take_part(s, i + 1, lo, lo, hi);
     }
     search_batch(s);
     begin_rows(s, b->count + 1);
@@ -230,6 +248,17 @@ static void scan_registers(struct scan *s, const struct stop *stop)
     }
 }
 
+static void scan_root(struct scan *s, const struct snapshot_root *r, u32 root)
+{
+    if (r->kind == SNAPSHOT_ROOT_IGNORED)
+        for (u32 k = 0; k < s->job->ignored_count; k++)
+            take_word(s, root, k, s->job->ignored[k]);
+    else if (r->kind != SNAPSHOT_ROOT_REGISTER && s->job->blocks.outer)
+        take_outside(s, root, r->lo, r->hi, freeze_blocks_below(&s->job->blocks, r->lo));
+    else if (r->kind != SNAPSHOT_ROOT_REGISTER)
+        take_part(s, root, r->lo, r->lo, r->hi);
+}
+
 static bool scan_roots(struct scan *s, const struct roots *x)
 {
     s->from_roots = true;
@@ -238,8 +267,7 @@ static bool scan_roots(struct scan *s, const struct roots *x)
     if (x->stop)
         scan_registers(s, x->stop);
     for (u32 i = 0; i < x->count && !s->full; i++)
-        if (x->records[i].kind != SNAPSHOT_ROOT_REGISTER)
-            take_area(s, i + 1, x->records[i].lo, x->records[i].hi);
+        scan_root(s, &x->records[i], i + 1);
     search_batch(s);
     return !s->full;
 }
@@ -316,7 +344,7 @@ bool scan_references(struct freeze_job *j, struct regions *regions, const struct
         s->job = j;
         s->regions = regions;
         ok = (s->vtables = vtables_begin(j)) &&
-             finder_begin(&s->finder, b->addr, b->count, size_of, b) &&
+             finder_begin(&s->finder, b->addr, b->outer, b->count, size_of, b) &&
              tails_begin(&s->tails, b->count) && roots_begin(&x, j, regions, stop, r) &&
              make_room(s, &x, memory_bytes) && scan_blocks(s) && scan_roots(s, &x);
         trim(s);

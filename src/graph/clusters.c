@@ -126,7 +126,7 @@ static bool fold_set(struct fold *f, const u64 *set)
         struct graph_shape *x = &f->c->shapes[shape];
         if (x->count++ == 0)
             x->first = (block_id){b};
-        x->bytes += snapshot_block_bytes(f->g->s, (block_id){b});
+        x->bytes += snapshot_block_own_bytes(f->g->s, (block_id){b});
     }
     return true;
 }

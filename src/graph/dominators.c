@@ -76,7 +76,7 @@ static void push(struct job *j, u32 depth, u32 v, u32 edge, u32 end)
 /* Asks memory for what following a row needs. */
 static ALWAYS_INLINE void ask_ahead(const struct job *j, u32 edge, u32 end)
 {
-    const u32 *row = j->g->s->edge_row, *target = j->g->s->edge_target;
+    const u32 *row = j->g->row, *target = j->g->target;
     for (u32 e = edge; e < end && e < edge + AHEAD; e++) {
         __builtin_prefetch(&j->d->vertex[target[e]], 1);
         __builtin_prefetch(&row[target[e] - 1]);
@@ -87,7 +87,7 @@ static ALWAYS_INLINE void ask_ahead(const struct job *j, u32 edge, u32 end)
 static u32 walk_from(struct job *j, u32 block)
 {
     const struct graph *g = j->g;
-    const u32 *row = g->s->edge_row, *target = g->s->edge_target, *vertex = j->d->vertex;
+    const u32 *row = g->row, *target = g->target, *vertex = j->d->vertex;
     u32 v = number(j, block, 0), depth = 0, deepest = 0;
     u32 edge = row[block - 1], end = row[block];
     ask_ahead(j, edge, end);
@@ -273,7 +273,7 @@ static void add_up(const struct job *j)
             __builtin_prefetch(&at[at[v - 2 * AHEAD].idom], 1);
         }
         struct graph_vertex *up = &at[at[v].idom];
-        at[v].bytes += snapshot_block_bytes(s, (block_id){block[v]});
+        at[v].bytes += snapshot_block_own_bytes(s, (block_id){block[v]});
         up->bytes += at[v].bytes;
         up->last = up->last > at[v].last ? up->last : at[v].last;
     }

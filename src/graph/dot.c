@@ -95,7 +95,7 @@ static void draw_ref(struct out *o, const struct graph_ref *ref)
     size_t bytes = 0;
     if (o->d->ref)
         bytes = o->d->ref(o->d->context, ref, text, sizeof text);
-    else if (!ref->root_edge)
+    else if (!ref->root_edge && ref->offset != GRAPH_PART)
         bytes = text_format(text, sizeof text, "+%llu", (unsigned long long)ref->offset);
     if (ref->root_edge)
         say(o, "    r%u -> b%u [", ref->root_edge, ref->target.v);

@@ -34,24 +34,28 @@ static void mark_tails(struct graph *g)
     const struct snapshot *s = g->s;
     for (u32 i = 0; i < s->tail_count; i++) {
         block_id b = {s->tails[i].block};
-        u32 first = s->edge_row[b.v - 1];
+        u32 first = s->edge_row[b.v - 1], more = nests_below(g, b.v);
         for (u32 edge = s->edge_row[b.v]; edge > first; edge--) {
             if (snapshot_edge_offset(s, b, edge - 1) < s->tails[i].used)
                 break;
-            mark(g->tail, edge - 1);
+            mark(g->tail, edge - 1 + more);
         }
     }
 }
 
 static bool make_classes(struct graph *g, struct err *e)
 {
-    u64 words = ((u64)g->s->edge_count + 63) / 64;
+    u64 words = ((u64)g->edge_count + 63) / 64;
     if (g->s->edge_into_count > 0) {
         g->interior = memory_take(g, words, sizeof *g->interior, e);
         if (!g->interior)
             return false;
-        for (u32 i = 0; i < g->s->edge_into_count; i++)
-            mark(g->interior, g->s->edge_into[i].edge);
+        for (u32 i = 0, more = 0; i < g->s->edge_into_count; i++) {
+            u32 edge = g->s->edge_into[i].edge;
+            while (more < g->inner_count && g->s->edge_row[g->inner[more]] <= edge)
+                more++;
+            mark(g->interior, edge + more);
+        }
     }
     if (g->s->tail_count > 0) {
         g->tail = memory_take(g, words, sizeof *g->tail, e);
@@ -67,10 +71,10 @@ static void count_rows(struct graph *g)
 {
     const struct snapshot *s = g->s;
     u32 *end = g->in_row;
-    for (u32 i = 0; i < s->edge_count; i++) {
-        if (i + AHEAD < s->edge_count)
-            __builtin_prefetch(&end[s->edge_target[i + AHEAD]], 1);
-        end[s->edge_target[i]]++;
+    for (u32 i = 0; i < g->edge_count; i++) {
+        if (i + AHEAD < g->edge_count)
+            __builtin_prefetch(&end[g->target[i + AHEAD]], 1);
+        end[g->target[i]]++;
     }
     for (u32 i = 0; i < s->root_edge_count; i++)
         end[s->root_edges[i].target]++;
@@ -83,15 +87,15 @@ static void fill_rows(struct graph *g)
 {
     const struct snapshot *s = g->s;
     u32 *at = g->in_row;
-    u32 edge = s->edge_count;
+    u32 edge = g->edge_count;
     for (u32 b = s->block_count; b > 0; b--) {
-        for (u32 first = s->edge_row[b - 1]; edge > first;) {
+        for (u32 first = g->row[b - 1]; edge > first;) {
             edge--;
             if (edge >= 2 * AHEAD) {
-                __builtin_prefetch(&at[s->edge_target[edge - 2 * AHEAD]], 1);
-                __builtin_prefetch(&g->in[at[s->edge_target[edge - AHEAD]] - 1], 1);
+                __builtin_prefetch(&at[g->target[edge - 2 * AHEAD]], 1);
+                __builtin_prefetch(&g->in[at[g->target[edge - AHEAD]] - 1], 1);
             }
-            g->in[--at[s->edge_target[edge]]] = b | edges_class(g, edge) << EDGES_CLASS_AT;
+            g->in[--at[g->target[edge]]] = b | edges_class(g, edge) << EDGES_CLASS_AT;
         }
     }
     for (u32 i = s->root_edge_count; i-- > 0;)
@@ -103,11 +107,15 @@ bool graph_open(struct graph *g, const struct snapshot *s, u64 memory_limit, str
     *g = (struct graph){.s = s, .memory_limit = memory_limit};
     if (!s->edge_row)
         return err_set(e, STATUS_UNSUPPORTED, "the snapshot was taken without references");
-    g->in_count = (u64)s->edge_count + s->root_edge_count;
+    if (!nests_build(g, e))
+        return false;
+    g->in_count = (u64)g->edge_count + s->root_edge_count;
     if (s->block_count > EDGES_MAX_BLOCK || g->in_count > UINT32_MAX ||
-        s->root_edge_count >= EDGES_ROOT)
+        s->root_edge_count >= EDGES_ROOT) {
+        nests_free(g);
         return err_set(e, STATUS_LIMIT, "%u blocks with %llu references are too many for a graph",
                        s->block_count, (unsigned long long)g->in_count);
+    }
     if (make_classes(g, e))
         return true;
     graph_free(g);
@@ -145,10 +153,11 @@ void graph_free(struct graph *g)
 {
     if (!g->s)
         return;
-    u64 words = ((u64)g->s->edge_count + 63) / 64;
+    u64 words = ((u64)g->edge_count + 63) / 64;
     memory_give(g, g->interior, words, sizeof *g->interior);
     memory_give(g, g->tail, words, sizeof *g->tail);
     memory_give(g, g->in_row, (u64)g->s->block_count + 2, sizeof *g->in_row);
     memory_give(g, g->in, g->in_count, sizeof *g->in);
+    nests_free(g);
     *g = (struct graph){0};
 }

@@ -30,6 +30,18 @@ static inline u32 edges_class(const struct graph *g, u32 edge)
            (edges_bit(g->tail, edge) ? GRAPH_TAIL : 0);
 }
 
+/* nests.c: makes the rows of the graph. */
+bool nests_build(struct graph *g, struct err *e);
+void nests_free(struct graph *g);
+/* How many blocks below id `block` lie in others: so many edges of theirs are not in the snapshot. */
+u32 nests_below(const struct graph *g, u32 block);
+/* Is that the edge of a block to the one around it? */
+static inline bool edges_part(const struct graph *g, u32 source, u32 edge)
+{
+    return g->inner && edge + 1 == g->row[source] &&
+           nests_below(g, source + 1) != nests_below(g, source);
+}
+
 static inline bool edges_count(const struct graph *g, u32 include, u32 edge)
 {
     /* The first half only saves reading the bits when they have no say. */

@@ -45,6 +45,13 @@ struct graph {
     const struct snapshot *s;
     u64 memory_limit; /* bytes that all of its arrays and those of its results may have */
     u64 memory_bytes; /* that they have */
+    /* The edges, as the snapshot has them; but where blocks lie in others, each such has one more at
+     * the end of its row: to the block around it, which cannot go while it is used. */
+    const u32 *row, *target;
+    u32 edge_count;
+    u32 *inner; /* ids of those blocks, ascending; NULL when there are none, and rows are the
+                   snapshot's own */
+    u32 inner_count;
     u32 *in_row;      /* references to block id b are in[in_row[b]] to in[in_row[b + 1]]; NULL before
                          graph_rows */
     u32 *in;          /* roots' first, then by source; edges.h says how to read one */
@@ -79,11 +86,14 @@ static inline void graph_set_add(u64 *set, block_id b)
 
 /* --- references one by one ----------------------------------------------------------------- */
 
+#define GRAPH_PART UINT64_MAX
+
 struct graph_ref {
     u32 root_edge;   /* 1-based index into the snapshot's root_edges; 0 = from the block `source` */
     block_id source; /* {0} when from a root */
     block_id target;
-    u64 offset; /* of its word in the source; of a root, the word's address */
+    u64 offset; /* of its word in the source; of a root, the word's address; GRAPH_PART: no word,
+                   the source lies in the target */
     u32 into;   /* bytes from the target's start; SNAPSHOT_INTO_FAR: or more */
     u32 class;  /* GRAPH_ bits */
 };

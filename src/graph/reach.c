@@ -77,9 +77,10 @@ void graph_confirm(const struct snapshot *s, u64 *set, const struct snapshot *ol
         u64 addr = s->block_addr[b - 1];
         while (at < older->block_count && older->block_addr[at] < addr)
             at++;
-        bool both = at < older->block_count && older->block_addr[at] == addr &&
-                    older->block_birth[at] == s->block_birth[b - 1] &&
-                    graph_set_has(older_set, (block_id){at + 1});
+        bool both = false; /* a pool and its first block may have one address */
+        for (u32 k = at; k < older->block_count && older->block_addr[k] == addr; k++)
+            both |= older->block_birth[k] == s->block_birth[b - 1] &&
+                    graph_set_has(older_set, (block_id){k + 1});
         if (!both)
             set[(b - 1) / 64] &= ~(1ull << ((b - 1) % 64));
     }

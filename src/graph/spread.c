@@ -60,8 +60,7 @@ void spread_set(struct spread *w, const u64 *set)
 
 void spread_run(struct spread *w)
 {
-    const struct snapshot *s = w->g->s;
-    const u32 *row = s->edge_row, *target = s->edge_target;
+    const u32 *row = w->g->row, *target = w->g->target;
     for (u32 i = 0; i < w->count; i++) {
         if (i + ROW_AHEAD < w->count)
             __builtin_prefetch(&row[w->queue[i + ROW_AHEAD] - 1]);

@@ -18,8 +18,8 @@ struct graph_walk graph_referents(const struct graph *g, u32 include, block_id b
                                .include = include,
                                .block = block,
                                .source = block.v,
-                               .edge = g->s->edge_row[block.v - 1],
-                               .edge_end = g->s->edge_row[block.v]};
+                               .edge = g->row[block.v - 1],
+                               .edge_end = g->row[block.v]};
 }
 
 struct graph_walk graph_referrers(const struct graph *g, u32 include, block_id block)
@@ -45,11 +45,16 @@ struct graph_ref graph_root_ref(const struct graph *g, u32 root_edge)
 static struct graph_ref block_ref(const struct graph *g, u32 source, u32 edge)
 {
     block_id from = {source};
+    if (edges_part(g, source, edge))
+        return (struct graph_ref){
+            .source = from, .target = {g->target[edge]}, .offset = GRAPH_PART};
+    u32 class = edges_class(g, edge);
+    edge -= nests_below(g, source);
     return (struct graph_ref){.source = from,
                               .target = {g->s->edge_target[edge]},
                               .offset = snapshot_edge_offset(g->s, from, edge),
                               .into = snapshot_edge_into(g->s, edge),
-                              .class = edges_class(g, edge)};
+                              .class = class};
 }
 
 bool graph_next(struct graph_walk *w, struct graph_ref *ref)
@@ -58,7 +63,7 @@ bool graph_next(struct graph_walk *w, struct graph_ref *ref)
     for (;;) {
         while (w->edge < w->edge_end) {
             u32 edge = w->edge++;
-            if (w->back && g->s->edge_target[edge] != w->block.v)
+            if (w->back && g->target[edge] != w->block.v)
                 continue;
             if (!edges_count(g, w->include, edge))
                 continue;
@@ -77,21 +82,20 @@ bool graph_next(struct graph_walk *w, struct graph_ref *ref)
         u32 source = entry & EDGES_SOURCE;
         if (source != w->source) {
             w->source = source;
-            w->edge = g->s->edge_row[source - 1];
-            w->edge_end = g->s->edge_row[source];
+            w->edge = g->row[source - 1];
+            w->edge_end = g->row[source];
         }
     }
 }
 
 void graph_set_referents(const struct graph *g, u32 include, const u64 *set, u64 *out)
 {
-    const struct snapshot *s = g->s;
-    u32 words = graph_set_words(s), b = 0;
+    u32 words = graph_set_words(g->s), b = 0;
     memset(out, 0, words * sizeof *out);
     SPREAD_EACH(set, words, b)
-    for (u32 edge = s->edge_row[b - 1]; edge < s->edge_row[b]; edge++)
+    for (u32 edge = g->row[b - 1]; edge < g->row[b]; edge++)
         if (edges_count(g, include, edge))
-            graph_set_add(out, (block_id){s->edge_target[edge]});
+            graph_set_add(out, (block_id){g->target[edge]});
 }
 
 void graph_set_referrers(const struct graph *g, u32 include, const u64 *set, u64 *out)

@@ -28,13 +28,13 @@ static void add_blocks(const struct query_view *v, const struct query_set *set,
         QUERY_EACH (set, b) {
             u32 group = query_group_of(v, by, b);
             sums->blocks[group]++;
-            sums->bytes[group] += snapshot_block_bytes(s, b);
+            sums->bytes[group] += snapshot_block_own_bytes(s, b);
         }
         return;
     }
     QUERY_EACH (set, b) {
         u32 group = query_group_of(v, by, b);
-        u64 bytes = snapshot_block_bytes(s, b);
+        u64 bytes = snapshot_block_own_bytes(s, b);
         double weight = query_weight(v, bytes);
         sums->blocks[group]++;
         sums->weights[group] += weight;

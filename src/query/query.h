@@ -150,6 +150,7 @@ struct query_filter {
     const u8 *type_ok;   /* by type_id */
     const u8 *stack_ok;  /* by stack_id */
     const u8 *thread_ok; /* by thread number, [0..65535] */
+    const u8 *tag_ok;    /* by tag id */
     u64 min_bytes, max_bytes;
     u64 min_age_ns, max_age_ns;
     bool nothing; /* what was asked for is known to be nowhere */

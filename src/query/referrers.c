@@ -63,7 +63,7 @@ static u64 kind_of(const struct query_view *v, const struct graph_ref *ref, bool
         return ((u64)v->types->types.count + kind) << PLACE_BITS;
     }
     u64 kind = (u64)types_of_block(v->types, ref->source).v << PLACE_BITS, word = ref->offset / 8;
-    return via ? kind | ((word < PLACES ? word : PLACES) + 1) : kind;
+    return via && ref->offset != GRAPH_PART ? kind | ((word < PLACES ? word : PLACES) + 1) : kind;
 }
 
 static void kinds_of_block(const struct query_view *v, const struct graph *g, block_id b, bool via,

@@ -93,7 +93,7 @@ struct query_sum query_set_sum(const struct query_set *s)
     if (s->view->sample_bytes) {
         double count = 0, bytes = 0;
         QUERY_EACH (s, b) {
-            u64 size = snapshot_block_bytes(s->view->snapshot, b);
+            u64 size = snapshot_block_own_bytes(s->view->snapshot, b);
             double weight = query_weight(s->view, size);
             count += weight;
             bytes += weight * (double)size;
@@ -101,7 +101,7 @@ struct query_sum query_set_sum(const struct query_set *s)
         return (struct query_sum){(u64)(count + 0.5), (u64)(bytes + 0.5)};
     }
     QUERY_EACH (s, b)
-        sum.bytes += snapshot_block_bytes(s->view->snapshot, b);
+        sum.bytes += snapshot_block_own_bytes(s->view->snapshot, b);
     sum.count = query_set_blocks(s);
     return sum;
 }
@@ -139,6 +139,8 @@ void query_set_filter(struct query_set *out, const struct query_set *in,
             continue;
         if (f->thread_ok && !f->thread_ok[s->block_thread[i]])
             continue;
+        if (f->tag_ok && !f->tag_ok[s->block_tag ? s->block_tag[i] : 0])
+            continue;
         if (f->type_ok && !f->type_ok[types_of_block(in->view->types, b).v])
             continue;
         query_set_add(out, b);
@@ -155,8 +157,9 @@ void query_set_absent(struct query_set *out, const struct query_set *in,
         u64 addr = s->block_addr[b.v - 1];
         while (at < o->block_count && o->block_addr[at] < addr)
             at++;
-        bool there = at < o->block_count && o->block_addr[at] == addr &&
-                     o->block_birth[at] == s->block_birth[b.v - 1];
+        bool there = false; /* a pool and its first block may have one address */
+        for (u32 k = at; k < o->block_count && o->block_addr[k] == addr; k++)
+            there |= o->block_birth[k] == s->block_birth[b.v - 1];
         if (!there)
             query_set_add(out, b);
     }

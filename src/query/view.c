@@ -220,12 +220,30 @@ static void group_by_thread(struct query_view *v, struct query_grouping *g,
     g->group_count = names.count;
 }
 
+static const char *const untagged[] = {"untagged"};
+
+/* Tags are distinct names, so each is a group; group 0 has none. */
+static void group_by_tag(struct query_view *v, struct query_grouping *g,
+                         const struct types_memory *m)
+{
+    const struct snapshot *s = v->snapshot;
+    const char **texts = types_take(m, (u64)s->tag_count + 1, sizeof *texts);
+    u32 *map = types_take(m, (u64)s->tag_count + 1, sizeof *map);
+    texts[0] = untagged[0];
+    for (u32 i = 1; i <= s->tag_count; i++) {
+        texts[i] = s->strings + s->tags[i - 1];
+        map[i] = i;
+    }
+    g->map = map;
+    g->texts = texts;
+    g->group_count = s->tag_count + 1;
+}
+
 /* --- the door ------------------------------------------------------------------------------ */
 
 const struct query_grouping *query_grouping(struct query_view *v, enum query_key key,
                                             const struct types_memory *m)
 {
-    static const char *const untagged[] = {"untagged"};
     if (v->made[key])
         return &v->groupings[key];
     struct query_grouping *g = &v->groupings[key];
@@ -265,6 +283,8 @@ const struct query_grouping *query_grouping(struct query_view *v, enum query_key
         group_by_age(v, g, m);
         break;
     case QUERY_KEY_TAG:
+        group_by_tag(v, g, m);
+        break;
     case QUERY_KEY_REFERRERS:
     case QUERY_KEY_VIA:
     case QUERY_KEY_CALLBACK:
@@ -302,6 +322,7 @@ u32 query_group_of(const struct query_view *v, const struct query_grouping *g, b
     case QUERY_KEY_CLUSTER:
         return g->map[b.v - 1];
     case QUERY_KEY_TAG:
+        return s->block_tag ? g->map[s->block_tag[b.v - 1]] : 0;
     case QUERY_KEY_COUNT:
         break;
     }

@@ -56,9 +56,7 @@ static void field_type(lua_State *L, struct bind_block *b)
 
 static void field_type_source(lua_State *L, struct bind_block *b)
 {
-    const struct types *t = &b->owner->types;
-    u8 source = t->sources[types_of_block(t, b->id).v];
-    lua_pushstring(L, types_source_word((enum types_source)source));
+    lua_pushstring(L, types_source_word(types_source_of_block(&b->owner->types, b->id)));
 }
 
 static void field_site(lua_State *L, struct bind_block *b)
@@ -87,6 +85,16 @@ static void field_thread(lua_State *L, struct bind_block *b)
     lua_pushstring(L, g->texts[query_group_of(&b->owner->view, g, b->id)]);
 }
 
+static void field_tag(lua_State *L, struct bind_block *b)
+{
+    const struct snapshot *s = &b->owner->snapshot;
+    u32 tag = s->block_tag ? s->block_tag[b->id.v - 1] : 0;
+    if (tag)
+        lua_pushstring(L, s->strings + s->tags[tag - 1]);
+    else
+        lua_pushnil(L);
+}
+
 static void field_reachable(lua_State *L, struct bind_block *b)
 {
     lua_pushboolean(L, graph_set_has(script_reached(L, b->owner, "reachable"), b->id));
@@ -101,6 +109,7 @@ static int block_index(lua_State *L)
         {"addr", field_addr}, {"size", field_size},     {"type", field_type},
         {"site", field_site}, {"stack", field_stack},   {"type_source", field_type_source},
         {"age", field_age},   {"thread", field_thread}, {"reachable", field_reachable},
+        {"tag", field_tag},
     };
     struct bind_block *b = script_check_block(L, 1);
     const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -110,7 +119,7 @@ static int block_index(lua_State *L)
             return 1;
         }
     }
-    lua_pushnil(L); /* `tag` too: no block has one yet */
+    lua_pushnil(L);
     return 1;
 }
 

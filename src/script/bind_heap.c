@@ -72,6 +72,11 @@ static int heap_stats(lua_State *L)
     lua_setfield(L, -2, #name);
     HOST_STATS(X)
 #undef X
+#define X(name, in_file)                                                                           \
+    lua_pushinteger(L, (lua_Integer)stats.name);                                                   \
+    lua_setfield(L, -2, #name);
+    HOST_CUSTOM_STATS(X)
+#undef X
     lua_pushnumber(L, (lua_Number)stats.started_ns / 1e9);
     lua_setfield(L, -2, "started");
     return 1;

@@ -28,6 +28,12 @@ static void push_ref(lua_State *L, struct bind_snapshot *owner, const struct gra
     const struct snapshot *s = &owner->snapshot;
     u64 offset = ref->offset;
     lua_createtable(L, 0, 5);
+    if (!ref->root_edge && offset == GRAPH_PART) {
+        script_push_block(L, owner, 1, other);
+        lua_setfield(L, -2, "block");
+        set_text(L, "field", "part of it");
+        return;
+    }
     if (ref->root_edge) {
         const struct snapshot_root *root = &s->roots[s->root_edges[ref->root_edge - 1].root - 1];
         script_root_text(s, ref->root_edge, false, text, sizeof text);

@@ -145,9 +145,15 @@ static void want_thread(struct where *w)
 
 static void want_tag(struct where *w)
 {
-    if (!text_option(w, "tag"))
+    const struct snapshot *s = &w->b->snapshot;
+    const char *name = text_option(w, "tag");
+    if (!name)
         return;
-    w->filter.nothing = true; /* no block has one yet */
+    u8 *ok = types_take(&w->scratch.memory, (u64)s->tag_count + 1, 1);
+    ok[0] = !strcmp(name, "untagged");
+    for (u32 i = 1; i <= s->tag_count; i++)
+        ok[i] = !strcmp(name, s->strings + s->tags[i - 1]);
+    w->filter.tag_ok = ok;
     lua_pop(w->L, 1);
 }
 

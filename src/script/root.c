@@ -77,6 +77,8 @@ static size_t area_text(const struct snapshot *s, const struct snapshot_root *ro
         return text_format(out, size, "mapping 0x%llx%s", (unsigned long long)root->lo, place);
     case SNAPSHOT_ROOT_DECLARED:
         return text_format(out, size, "declared %s%s", name, place);
+    case SNAPSHOT_ROOT_IGNORED:
+        return text_format(out, size, "ignored by the program");
     case SNAPSHOT_ROOT_LIMIT:
         break;
     }
@@ -96,7 +98,8 @@ size_t script_address_text(const struct snapshot *s, u64 address, char *out, siz
     const struct snapshot_root *best = NULL;
     for (u32 i = 0; i < s->root_count; i++) {
         const struct snapshot_root *r = &s->roots[i];
-        if (r->kind != SNAPSHOT_ROOT_REGISTER && address >= r->lo && address < r->hi &&
+        if (r->kind != SNAPSHOT_ROOT_REGISTER && r->kind != SNAPSHOT_ROOT_IGNORED &&
+            address >= r->lo && address < r->hi &&
             (!best || r->hi - r->lo < best->hi - best->lo))
             best = r;
     }

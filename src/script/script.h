@@ -19,9 +19,19 @@
     X(peak_bytes) X(peak_blocks) X(allocations) X(frees) X(untracked_frees) X(lost) X(rss_bytes)   \
         X(allocator_bytes) X(overhead_bytes)
 
+/* Of the blocks that the program tells of itself, which are in none of those. */
+#define HOST_CUSTOM_STATS(X)                                                                       \
+    X(custom_blocks, blocks)                                                                       \
+    X(custom_bytes, bytes)                                                                         \
+    X(custom_allocations, allocations)                                                             \
+    X(custom_frees, frees) X(misuses, misuses)
+
 struct host_stats {
 #define X(name) u64 name;
     HOST_STATS(X)
+#undef X
+#define X(name, in_file) u64 name;
+    HOST_CUSTOM_STATS(X)
 #undef X
     u64 started_ns; /* realtime when recording began; heap.stats().started is in seconds */
 };

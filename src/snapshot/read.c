@@ -26,6 +26,21 @@ u64 snapshot_block_bytes(const struct snapshot *s, block_id b)
     return s->big_sizes[lo].size;
 }
 
+u64 snapshot_block_own_bytes(const struct snapshot *s, block_id b)
+{
+    u32 lo = 0, hi = s->nest_count;
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (s->nests[mid].block == b.v)
+            return s->nests[mid].own_bytes;
+        if (s->nests[mid].block < b.v)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return snapshot_block_bytes(s, b);
+}
+
 u64 snapshot_block_age_ns(const struct snapshot *s, block_id b)
 {
     return s->epoch_age_ns[s->block_birth[b.v - 1]];
@@ -46,7 +61,15 @@ block_id snapshot_block_at(const struct snapshot *s, u64 address)
         return (block_id){0};
     block_id found = {lo};
     u64 offset = address - s->block_addr[lo - 1];
-    return offset == 0 || offset < snapshot_block_bytes(s, found) ? found : (block_id){0};
+    if (offset == 0 || offset < snapshot_block_bytes(s, found))
+        return found;
+    /* Behind that block, the address may still be in one that holds it. */
+    for (u32 i = s->nest_count; i-- > 0;) {
+        block_id outer = {s->nests[i].block};
+        if (outer.v <= lo && address - s->block_addr[outer.v - 1] < snapshot_block_bytes(s, outer))
+            return outer;
+    }
+    return (block_id){0};
 }
 
 u64 snapshot_edge_offset(const struct snapshot *s, block_id source, u32 edge)

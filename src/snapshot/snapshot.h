@@ -41,13 +41,17 @@
     X(TAILS, 25, sizeof(struct snapshot_tail), "blocks whose end is room not in use")              \
     X(LINES, 26, sizeof(struct snapshot_line), "places in the source, innermost inlined first")    \
     X(FRAME_LINES, 27, sizeof(u32), "first of each frame in LINES, and one past the last of all")  \
-    X(MISSED, 28, sizeof(struct snapshot_missed), "threads that could not be stopped")
+    X(MISSED, 28, sizeof(struct snapshot_missed), "threads that could not be stopped")             \
+    X(NESTS, 29, sizeof(struct snapshot_nest), "blocks that other blocks lie in")                  \
+    X(TAGS, 30, sizeof(u32), "offset in STRINGS of each tag of the program's")                     \
+    X(BLOCK_TAG, 31, sizeof(u16), "1-based index into TAGS of each block, 0 = none")               \
+    X(CUSTOM, 32, sizeof(struct snapshot_custom), "one record: what the program told of blocks")
 
 enum snapshot_section {
 #define X(name, code, bytes, help) SNAPSHOT_##name = code,
     SNAPSHOT_SECTIONS(X)
 #undef X
-        SNAPSHOT_SECTION_LIMIT = 29
+        SNAPSHOT_SECTION_LIMIT = 33
 };
 
 /* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes.
@@ -151,13 +155,14 @@ struct snapshot_vtable {
     X(THREAD_LOCAL, 4, false, "thread-local") /* TLS and thread-specific data */                   \
     X(DATA, 5, false, "data")                 /* writable data of a module */                      \
     X(MAPPING, 6, false, "mapping")           /* other writable memory */                          \
-    X(DECLARED, 7, false, "declared")         /* named by the program */
+    X(DECLARED, 7, false, "declared")         /* named by the program */                           \
+    X(IGNORED, 8, false, "ignored")           /* word i is a block not to be called unreachable */
 
 enum snapshot_root_kind {
 #define X(name, code, weak, word) SNAPSHOT_ROOT_##name = code,
     SNAPSHOT_ROOT_KINDS(X)
 #undef X
-        SNAPSHOT_ROOT_LIMIT = 8
+        SNAPSHOT_ROOT_LIMIT = 9
 };
 #define SNAPSHOT_ROOT_CUT 1u /* flag: part of it could not be read */
 
@@ -195,6 +200,18 @@ struct snapshot_tail {
     u64 used;            /* bytes in use; what stands behind is left over */
 };
 
+/* Blocks may lie in others: a pool's in the pool. A byte belongs to the innermost. */
+struct snapshot_nest {
+    u32 block, reserved; /* 1-based block_id */
+    u64 own_bytes;       /* of it that are in no block inside of it */
+};
+
+/* Figures of the blocks that the program told of; they are in no figure of META. */
+struct snapshot_custom {
+    u64 blocks, bytes, allocations, frees;
+    u64 misuses; /* what it told that made no sense */
+};
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 struct snapshot {
@@ -210,14 +227,17 @@ struct snapshot {
     const u64 *epoch_age_ns; /* [0..epoch_count) */
     const u64 *block_addr;
     const u32 *block_size, *block_stack, *block_birth, *block_vtable; /* vtable: NULL when none */
-    const u16 *block_thread;
+    const u16 *block_thread, *block_tag; /* tag: NULL when none */
+    const u32 *tags;
+    const struct snapshot_nest *nests; /* by block */
+    const struct snapshot_custom *custom; /* NULL when the program told of none */
     const struct snapshot_big_size *big_sizes;
     const struct snapshot_vtable *vtables;
     const u32 *frame_names; /* NULL when no names were resolved */
     const struct snapshot_line *lines;
     const u32 *frame_lines; /* [0..frame_count]; NULL when there are no lines */
     u32 module_count, thread_count, frame_count, stack_count, epoch_count, block_count,
-        big_size_count, vtable_count, line_count;
+        big_size_count, vtable_count, line_count, tag_count, nest_count;
     /* References; edge_row is NULL when the snapshot was taken without. Edges count from 0: those
      * of a block are edge_row[id - 1] to edge_row[id], in the order of their words. */
     const struct snapshot_root *roots;
@@ -246,9 +266,11 @@ static inline u64 snapshot_block_addr(const struct snapshot *s, block_id b)
     return s->block_addr[b.v - 1];
 }
 u64 snapshot_block_bytes(const struct snapshot *s, block_id b);
+/* Those of its bytes that are in no block inside of it: over all blocks, each byte once. */
+u64 snapshot_block_own_bytes(const struct snapshot *s, block_id b);
 /* Nanoseconds from its birth (the start of its epoch) to the snapshot. */
 u64 snapshot_block_age_ns(const struct snapshot *s, block_id b);
-/* The block that holds `address` (one past its last byte does not count, but a block of 0 bytes
+/* The innermost block that holds `address` (one past its last byte does not count, but a block of 0 bytes
  * holds its own address); none = {0}. */
 block_id snapshot_block_at(const struct snapshot *s, u64 address);
 /* Bytes from the start of `source` to the word of its edge. */

@@ -271,12 +271,17 @@ static bool check_blocks(const struct view_check *c, struct snapshot *s)
     if (c->found[SNAPSHOT_BLOCK_VTABLE] && c->found[SNAPSHOT_BLOCK_VTABLE]->count > 0) {
         COLUMN(block_vtable, BLOCK_VTABLE)
     }
+    if (c->found[SNAPSHOT_BLOCK_TAG] && c->found[SNAPSHOT_BLOCK_TAG]->count > 0) {
+        COLUMN(block_tag, BLOCK_TAG)
+    }
 #undef COLUMN
     if (s->block_count == 0)
         return check_big_sizes(c, s);
 
+    bool nests = c->found[SNAPSHOT_NESTS] && c->found[SNAPSHOT_NESTS]->count > 0;
     for (u32 i = 1; i < s->block_count; i++)
-        if (s->block_addr[i] <= s->block_addr[i - 1])
+        if (s->block_addr[i] < s->block_addr[i - 1] ||
+            (s->block_addr[i] == s->block_addr[i - 1] && !nests))
             return view_bad(c, "section BLOCK_ADDR: block %u is not above the one before", i + 1);
     u32 most = largest(s->block_stack, s->block_count);
     if (most > s->stack_count)
@@ -291,6 +296,14 @@ static bool check_blocks(const struct view_check *c, struct snapshot *s)
         if (most > s->vtable_count)
             return view_bad(c, "section BLOCK_VTABLE: a block names vtable %u of %u", most,
                             s->vtable_count);
+    }
+    if (s->block_tag) {
+        most = 0;
+        for (u32 i = 0; i < s->block_count; i++)
+            most = s->block_tag[i] > most ? s->block_tag[i] : most;
+        if (most > s->tag_count)
+            return view_bad(c, "section BLOCK_TAG: a block names tag %u of %u", most,
+                            s->tag_count);
     }
     if (!check_big_sizes(c, s))
         return false;
@@ -311,6 +324,33 @@ static bool check_blocks(const struct view_check *c, struct snapshot *s)
     return true;
 }
 
+static bool check_told(const struct view_check *c, struct snapshot *s, u32 string_bytes)
+{
+    u32 count;
+    s->tags = view_records(c, SNAPSHOT_TAGS, &s->tag_count);
+    for (u32 i = 0; i < s->tag_count; i++)
+        if (s->tags[i] >= string_bytes)
+            return view_bad(c, "section TAGS: name of tag %u lies outside STRINGS", i + 1);
+    s->custom = view_records(c, SNAPSHOT_CUSTOM, &count);
+    if (count > 1)
+        return view_bad(c, "section CUSTOM: %u records instead of one", count);
+    s->custom = count ? s->custom : NULL;
+    return true;
+}
+
+static bool check_nests(const struct view_check *c, struct snapshot *s)
+{
+    s->nests = view_records(c, SNAPSHOT_NESTS, &s->nest_count);
+    for (u32 i = 0; i < s->nest_count; i++) {
+        const struct snapshot_nest *n = &s->nests[i];
+        if (n->block == 0 || n->block > s->block_count || (i > 0 && n->block <= n[-1].block))
+            return view_bad(c, "section NESTS: record %u is out of order", i + 1);
+        if (n->own_bytes > snapshot_block_bytes(s, (block_id){n->block}))
+            return view_bad(c, "section NESTS: block %u is not that long", n->block);
+    }
+    return true;
+}
+
 bool snapshot_check(struct snapshot *s, const char *file, void *bytes, u64 size,
                     void (*release)(struct snapshot *), struct err *e)
 {
@@ -324,7 +364,8 @@ bool snapshot_check(struct snapshot *s, const char *file, void *bytes, u64 size,
         !check_strings(&c, SNAPSHOT_STRINGS, &v.strings, &string_bytes) ||
         !check_meta(&c, &v, string_bytes) || !check_places(&c, &v, string_bytes) ||
         !check_stacks(&c, &v) || !check_names(&c, &v) || !check_vtables(&c, &v, string_bytes) ||
-        !check_blocks(&c, &v) || !references_check(&c, &v, string_bytes))
+        !check_told(&c, &v, string_bytes) || !check_blocks(&c, &v) || !check_nests(&c, &v) ||
+        !references_check(&c, &v, string_bytes))
         return false;
     *s = v;
     return true;

@@ -46,9 +46,13 @@ static bool give_stats(void *context, struct host_stats *stats, struct err *e)
 {
     (void)e;
     const struct snapshot_meta *meta = ((const struct snapshot *)context)->meta;
+    const struct snapshot_custom *custom = ((const struct snapshot *)context)->custom;
     *stats = (struct host_stats){
 #define X(name) .name = meta->name,
         HOST_STATS(X)
+#undef X
+#define X(name, in_file) .name = custom ? custom->in_file : 0,
+        HOST_CUSTOM_STATS(X)
 #undef X
     };
     return true;

@@ -14,50 +14,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "enter.h"
 #include "modules.h"
 #include "next.h"
-#include "record.h"
-
-/* --- entering ------------------------------------------------------------------------------ */
-
-/* The first allocation comes before our constructor (of libstdc++, say): it is recorded too, so
- * the options are read here as soon as the environment is there. */
-static COLD void decide(void)
-{
-    static bool deciding;
-    static struct options options;
-    if (!environ || __atomic_exchange_n(&deciding, true, __ATOMIC_ACQUIRE))
-        return;
-    options_read(&options, environ, NULL);
-    track_start(&options);
-}
-
-static COLD struct thread *enter_first(void)
-{
-    if (record_state == RECORD_UNDECIDED)
-        decide();
-    if (record_state != RECORD_ON)
-        return NULL;
-    struct thread *t = thread_settle();
-    if (t)
-        thread_enter(t);
-    return t;
-}
-
-/* The calling thread, now inside the recorder; NULL when this call is not to be recorded. */
-static ALWAYS_INLINE struct thread *enter(void)
-{
-    struct thread *t = thread_self;
-    if (UNLIKELY(record_state != RECORD_ON || t->mode != THREAD_READY)) {
-        if (record_state == RECORD_OFF || t->mode == THREAD_AGENT || t->mode == THREAD_INSIDE)
-            return NULL;
-        return enter_first();
-    }
-    thread_enter(t);
-    return t;
-}
 
 static ALWAYS_INLINE bool is_agent(void)
 {
@@ -82,7 +42,7 @@ static void forget_unentered(void *p)
 {
     struct index_record r;
     struct thread *t = thread_self;
-    if (record_state == RECORD_ON && t->mode != THREAD_UNBORN)
+    if (record_state >= RECORD_ON && t->mode != THREAD_UNBORN)
         record_death(t, p, &r);
 }
 
@@ -91,7 +51,7 @@ EXPORT void free(void *p)
     struct index_record r;
     if (!p)
         return;
-    struct thread *t = enter();
+    struct thread *t = enter_to_free(p);
     if (UNLIKELY(!t)) {
         if (free_own(p))
             return;

@@ -2,11 +2,13 @@
  *
  * record.c - switching the recorder, and what it counted.
  *
- * Context: hot for record_sampled; the rest agent.
+ * Context: hot for record_special_word; the rest agent.
  */
 #include <math.h>
 #include <string.h>
 
+#include "custom.h"
+#include "marks.h"
 #include "modules.h"
 #include "next.h"
 #include "record.h"
@@ -14,11 +16,13 @@
 
 u8 record_state;
 u64 record_sample_bytes;
+u8 record_special;
+static bool tags_used;
 static u64 started_ns;
 
 /* Poisson sampling: the distance between samples is exponentially distributed, so that each byte
  * has the same chance and a block of s bytes is taken with 1 - exp(-s / interval). */
-COLD bool record_sampled(struct thread *t, u64 size)
+static bool in_sample(struct thread *t, u64 size)
 {
     if (t->until_sample > 0) {
         t->until_sample -= (i64)size;
@@ -34,12 +38,38 @@ COLD bool record_sampled(struct thread *t, u64 size)
     return !first;
 }
 
+NOINLINE u64 record_special_word(struct thread *t, u64 address, u64 size,
+                                 const struct walk_origin *origin)
+{
+    if (record_sample_bytes && !in_sample(t, size))
+        return 0;
+    u64 word = record_word(t, address, size, origin);
+    return index_with_stack(word, marks_tagged(t, index_stack(word)));
+}
+
+NOINLINE void record_special_birth(struct thread *t, const void *p, u64 size,
+                                   const struct walk_origin *origin)
+{
+    struct index_record r = {record_special_word(t, (u64)p, size, origin), size};
+    if (r.word)
+        record_put(t, (u64)p, r);
+}
+
+void record_use_tags(void)
+{
+    POKE(&tags_used, true);
+    POKE(&record_special, 1);
+}
+
 static void begin(const struct option_track *how)
 {
-    index_clear();
+    index_clear(&index_malloced);
+    if (custom_told())
+        index_clear(&index_custom);
     thread_reset_counters();
     started_ns = sys_monotonic_ns();
     POKE(&record_sample_bytes, how->mode == TRACK_SAMPLE ? how->sample_bytes : 0);
+    POKE(&record_special, record_sample_bytes != 0 || PEEK(&tags_used));
     RELEASE(&record_state, how->mode == TRACK_OFF ? RECORD_OFF : RECORD_ON);
 }
 
@@ -76,7 +106,7 @@ void track_stop(void)
 
 struct option_track track_recording(void)
 {
-    enum track_mode mode = PEEK(&record_state) != RECORD_ON ? TRACK_OFF
+    enum track_mode mode = PEEK(&record_state) < RECORD_ON ? TRACK_OFF
                            : PEEK(&record_sample_bytes)     ? TRACK_SAMPLE
                                                             : TRACK_FULL;
     return (struct option_track){mode, PEEK(&record_sample_bytes)};
@@ -98,5 +128,7 @@ void track_counters(struct track_counters *c)
 {
     thread_sum(c);
     c->started_ns = started_ns;
-    c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() + index_own_bytes();
+    c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() +
+                   index_own_bytes(&index_malloced) + marks_own_bytes() +
+                   (custom_told() ? index_own_bytes(&index_custom) : 0);
 }

@@ -17,11 +17,14 @@ enum record_state {
     RECORD_UNDECIDED = 0, /* before the first call has read the options */
     RECORD_OFF,
     RECORD_ON,
+    RECORD_ON_CUSTOM, /* the program also tells of blocks of its own, see custom.c */
 };
 extern u8 record_state;
 extern u64 record_sample_bytes; /* 0 = every block */
-
-bool record_sampled(struct thread *t, u64 size);
+/* Not 0: a birth takes the longer road, since blocks are sampled or threads have tags. */
+extern u8 record_special;
+/* From now on threads have tags. */
+void record_use_tags(void);
 
 enum { FLUSH_BYTES = 1 << 16, FLUSH_BLOCKS = 1 << 10 };
 
@@ -36,6 +39,30 @@ static ALWAYS_INLINE void record_count(struct thread *t, i64 blocks, i64 bytes)
         thread_flush(t);
 }
 
+/* What the index is to know of a block that is born. */
+static ALWAYS_INLINE u64 record_word(struct thread *t, u64 address, u64 size,
+                                     const struct walk_origin *origin)
+{
+    if (UNLIKELY(t->until_tick-- == 0))
+        epoch_tick(t);
+    u32 stack = walk_capture(t, origin);
+    return index_word(address, size, stack, t->number, PEEK(&epoch_now));
+}
+
+static ALWAYS_INLINE void record_put(struct thread *t, u64 address, struct index_record r)
+{
+    if (UNLIKELY(!index_put(&index_malloced, address, r))) {
+        POKE(&t->lost, t->lost + 1);
+        return;
+    }
+    record_count(t, 1, (i64)r.size);
+}
+
+/* The longer road: the word, 0 when the block is not in the sample. */
+u64 record_special_word(struct thread *t, u64 address, u64 size, const struct walk_origin *origin);
+void record_special_birth(struct thread *t, const void *p, u64 size,
+                          const struct walk_origin *origin);
+
 /* A block that the allocator has just handed out; `p` NULL (it refused) records nothing. */
 static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size,
                                        const struct walk_origin *origin)
@@ -43,24 +70,19 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
     if (UNLIKELY(!p))
         return;
     POKE(&t->allocations, t->allocations + 1);
-    if (UNLIKELY(record_sample_bytes) && !record_sampled(t, size))
-        return;
-    if (UNLIKELY(t->until_tick-- == 0))
-        epoch_tick(t);
-    u32 stack = walk_capture(t, origin);
-    struct index_record r = {index_word((u64)p, size, stack, t->number, PEEK(&epoch_now)), size};
-    if (UNLIKELY(!index_put((u64)p, r))) {
-        POKE(&t->lost, t->lost + 1);
+    if (UNLIKELY(record_special)) {
+        record_special_birth(t, p, size, origin);
         return;
     }
-    record_count(t, 1, (i64)size);
+    record_put(t, (u64)p,
+               (struct index_record){record_word(t, (u64)p, size, origin), size});
 }
 
 /* A block that is about to be given back. false when it was never recorded. */
 static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct index_record *r)
 {
     POKE(&t->frees, t->frees + 1);
-    if (UNLIKELY(!index_take((u64)p, r)))
+    if (UNLIKELY(!index_take(&index_malloced, (u64)p, r)))
         return false;
     record_count(t, -1, -(i64)r->size);
     return true;
@@ -70,7 +92,7 @@ static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct i
 static inline void record_undo_death(struct thread *t, const void *p, struct index_record r)
 {
     POKE(&t->frees, t->frees - 1);
-    if (index_put((u64)p, r))
+    if (index_put(&index_malloced, (u64)p, r))
         record_count(t, 1, (i64)r.size);
 }
 

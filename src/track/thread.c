@@ -106,6 +106,7 @@ static COLD struct thread *birth(bool numbered)
         memset(t->stacks, 0, sizeof t->stacks);
         t->random = (u64)t->tid * 0x9e3779b97f4a7c15ul ^ sys_monotonic_ns();
         t->until_sample = 0;
+        t->tag_depth = 0;
         t->tick_period = 1;
         t->number = 0;
         if (numbered)
@@ -241,7 +242,7 @@ COLD void thread_flush(struct thread *t)
 }
 
 struct sums {
-    i64 blocks, bytes, unflushed_blocks, unflushed_bytes;
+    i64 blocks, bytes, unflushed_blocks, unflushed_bytes, custom_blocks, custom_bytes;
 };
 
 static struct sums sum_raw(struct track_counters *c)
@@ -254,6 +255,11 @@ static struct sums sum_raw(struct track_counters *c)
         c->untracked_frees += PEEK(&t->untracked_frees);
         c->lost += PEEK(&t->lost);
         c->cut_stacks += PEEK(&t->cut_stacks);
+        c->custom_allocations += PEEK(&t->custom_allocations);
+        c->custom_frees += PEEK(&t->custom_frees);
+        c->misuses += PEEK(&t->misuses);
+        s.custom_blocks += PEEK(&t->custom_blocks);
+        s.custom_bytes += PEEK(&t->custom_bytes);
         s.blocks += PEEK(&t->live_blocks);
         s.bytes += PEEK(&t->live_bytes);
         s.unflushed_blocks += PEEK(&t->unflushed_blocks);
@@ -278,6 +284,11 @@ void thread_sum(struct track_counters *c)
     c->untracked_frees = since(c->untracked_frees, base_line.untracked_frees);
     c->lost = since(c->lost, base_line.lost);
     c->cut_stacks = since(c->cut_stacks, base_line.cut_stacks);
+    c->custom_blocks = since((u64)s.custom_blocks, base_line.custom_blocks);
+    c->custom_bytes = since((u64)s.custom_bytes, base_line.custom_bytes);
+    c->custom_allocations = since(c->custom_allocations, base_line.custom_allocations);
+    c->custom_frees = since(c->custom_frees, base_line.custom_frees);
+    c->misuses = since(c->misuses, base_line.misuses);
     raise_peak(&peak_blocks, (i64)c->live_blocks);
     raise_peak(&peak_bytes, (i64)c->live_bytes);
     c->peak_blocks = (u64)PEEK(&peak_blocks);
@@ -289,6 +300,8 @@ void thread_reset_counters(void)
     struct sums s = sum_raw(&base_line);
     base_line.live_blocks = (u64)s.blocks;
     base_line.live_bytes = (u64)s.bytes;
+    base_line.custom_blocks = (u64)s.custom_blocks;
+    base_line.custom_bytes = (u64)s.custom_bytes;
     /* what threads have not flushed yet belongs to the time before */
     POKE(&total_blocks, -s.unflushed_blocks);
     POKE(&total_bytes, -s.unflushed_bytes);

@@ -21,7 +21,7 @@ enum thread_mode {
     THREAD_AGENT,     /* ours: allocations are served from the private heap */
 };
 
-enum { THREAD_NUMBER_MAX = 4095, THREAD_STACK_RANGES = 8, STACK_LIMIT_MAX = 256 };
+enum { THREAD_NUMBER_MAX = 4095, THREAD_STACK_RANGES = 8, STACK_LIMIT_MAX = 256, THREAD_TAGS = 64 };
 
 /* One frame of the last stack seen, as the walk left it: the state in which the frame was found
  * and where each part of that state was read. From the same state, and with those words of memory
@@ -54,10 +54,14 @@ struct thread {
     struct thread *next; /* list of all */
 
     u64 allocations, frees, untracked_frees, lost, cut_stacks;
+    u64 custom_allocations, custom_frees, misuses;
+    i64 custom_blocks, custom_bytes; /* as live_blocks and live_bytes */
     i64 live_blocks, live_bytes;           /* born here minus freed here: may be negative */
     i64 unflushed_blocks, unflushed_bytes; /* not yet in the totals that the peak is taken of */
     i64 until_sample;                      /* bytes until the next sampled one */
     u64 random;                            /* state of the generator for that */
+    u32 tag_depth;                         /* tags pushed; those beyond THREAD_TAGS have no place */
+    u16 tags[THREAD_TAGS];                 /* ids of names, see names.h */
 
     struct {
         u64 lo, hi;

@@ -68,14 +68,15 @@ struct track_block {
 };
 
 struct track_cursor {
-    u64 next; /* address from which the walk goes on; starts at 0 */
+    u64 next;    /* address from which the walk goes on; starts at 0 */
+    bool custom; /* which blocks: those that the program told of, or those of the malloc family */
 };
 
 /* Lists live blocks by address into out[0..max); returns how many, 0 at the end. Takes no lock
  * and stops nobody: a block that lives through the whole listing is in it exactly once. */
 u32 track_list(struct track_cursor *c, struct track_block *out, u32 max);
-/* The live block that begins at `address`; false when none does. */
-bool track_at(u64 address, struct track_block *out);
+/* The live block of that sort that begins at `address`; false when none does. */
+bool track_at(u64 address, bool custom, struct track_block *out);
 
 /* Moves the epoch: blocks recorded from now on are born later than the returned epoch, blocks
  * recorded before are born in it or earlier. Epochs also move by themselves as time passes. */
@@ -90,9 +91,25 @@ struct track_node {
     u32 parent;      /* the caller */
     u32 incarnation; /* which module lay there, see struct track_module */
     bool cut;        /* the stack went on, but the frame limit or missing unwind rules ended it */
+    /* Innermost nodes may be no frames but marks, which the program has put on the blocks. */
+    u32 tag;      /* name of the tag that it stands for, 0 = none */
+    bool ignored; /* the block is not to be called unreachable */
 };
 u32 track_node_count(void); /* numbers run from 1 to this */
 struct track_node track_node(u32 number);
+
+/* Has the program put a mark on any block? If not, no node is one. */
+bool track_marked(void);
+/* Names that the program gave, from 1; "" beyond. */
+u32 track_name_count(void);
+const char *track_name(u32 name);
+
+/* Memory that the program declared a root. */
+struct track_root {
+    u64 lo, bytes;
+    u32 name; /* 0 = none */
+};
+u32 track_roots(struct track_root *out, u32 max);
 
 /* A file that is or was mapped with executable code. */
 struct track_module {
@@ -135,6 +152,9 @@ struct track_counters {
     u64 untracked_frees; /* of blocks that were never recorded */
     u64 lost;            /* blocks that could not be recorded */
     u64 cut_stacks;      /* stacks that end early for want of unwind rules */
+    /* Of the blocks that the program told of, which are in no other figure but `lost`. */
+    u64 custom_blocks, custom_bytes, custom_allocations, custom_frees;
+    u64 misuses; /* what it told that made no sense: a free of no block, a block twice */
     u64 own_bytes;       /* memory that the recorder itself holds */
     u64 started_ns;      /* monotonic, when recording began */
 };

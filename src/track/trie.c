@@ -204,9 +204,14 @@ u32 track_node_count(void)
 struct track_node track_node(u32 number)
 {
     u32 word = words[number], before = words[number - 1];
+    u32 parent = before & HEAD ? before & ~HEAD : number - 1;
+    if (UNLIKELY(word & TRIE_MARK))
+        return (struct track_node){.parent = parent,
+                                   .tag = word == TRIE_IGNORED ? 0 : word & ~TRIE_MARK,
+                                   .ignored = word == TRIE_IGNORED};
     u64 code = frames_all[word & FRAME_MAX].code;
     return (struct track_node){.pc = code & FRAME_CODE_MASK,
-                               .parent = before & HEAD ? before & ~HEAD : number - 1,
+                               .parent = parent,
                                .incarnation = (u32)(code >> FRAME_CODE_BITS),
                                .cut = word & TRIE_CUT};
 }

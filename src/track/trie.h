@@ -18,6 +18,14 @@ enum { TRIE_NUMBER_BITS = 26, TRIE_NUMBER_MAX = (1 << TRIE_NUMBER_BITS) - 1 };
 /* A frame as the trie keeps it: its number, and whether the stack went on beyond it but was cut. */
 #define TRIE_CUT (1u << 30)
 
+/* Frames that are none: marks of the program's. */
+#define TRIE_MARK    (1u << 29)
+#define TRIE_IGNORED (TRIE_MARK | (TRIE_MARK - 1))
+static inline u32 trie_tag(u32 name)
+{
+    return TRIE_MARK | name;
+}
+
 /* Before the first use, while one thread runs; false when memory is refused. */
 bool trie_start(void);
 

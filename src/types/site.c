@@ -31,6 +31,7 @@
     X(FILE_BEGINS, "libmoonheap")                                                                  \
     X(PATH_BEGINS, "std::")                                                                        \
     X(PATH_BEGINS, "__gnu_cxx::")                                                                  \
+    X(NAME_BEGINS, "moonheap_")                                                                    \
     X(NAME_BEGINS, "operator new")                                                                 \
     X(NAME_IS, "allocate")                                                                         \
     X(NAME_IS, "l_alloc")                                                                          \

@@ -109,6 +109,22 @@ static void decide_told(struct solve *x, const struct types_ask *ask)
     }
 }
 
+static void decide_tags(struct solve *x)
+{
+    const struct snapshot *s = x->s;
+    if (!s->block_tag)
+        return;
+    u32 *shapes = types_take(x->scratch, (u64)s->tag_count + 1, sizeof *shapes);
+    for (u32 b = 1; b <= s->block_count; b++) {
+        u32 tag = s->block_tag[b - 1];
+        if (!tag || x->source[b] != TYPES_SOURCE_UNKNOWN)
+            continue;
+        if (!shapes[tag])
+            shapes[tag] = shapes_called(&x->shapes, s->strings + s->tags[tag - 1]);
+        solve_decide(x, b, shapes[tag], TYPES_SOURCE_TAG);
+    }
+}
+
 static void decide_vtables(struct solve *x)
 {
     const struct snapshot *s = x->s;
@@ -199,6 +215,8 @@ static struct named name_of(const struct solve *x, u32 b)
     u64 bytes = snapshot_block_bytes(x->s, (block_id){b});
     enum shape_form form = shapes_form(p, bytes);
     struct named name = {x->shape[b], FORM_EXACT, 0};
+    if (x->source[b] == TYPES_SOURCE_TAG) /* the program's own word, as it stands */
+        return name;
     if (form == FORM_BYTES)
         name.form = FORM_BYTES;
     if (form == FORM_ARRAY) {
@@ -265,6 +283,7 @@ static void find(struct solve *x, const struct types_ask *ask)
     mark_into(x);
     solve_classes(x);
     decide_told(x, ask);
+    decide_tags(x);
     decide_vtables(x);
     solve_clues(x);
     decide_clues(x, CLUE_STRONG, CLUE_SURE);

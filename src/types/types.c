@@ -115,7 +115,7 @@ void types_build(struct types *t, const struct snapshot *s, const struct types_m
     build_sites(t, m);
 
     u32 *vtable_types = types_take(m, (u64)s->vtable_count + 1, sizeof(u32));
-    types_names_init(&t->types, s->vtable_count + t->sites.count, m);
+    types_names_init(&t->types, s->vtable_count + s->tag_count + t->sites.count, m);
     u8 *sources = types_take(m, t->types.capacity, 1);
     char text[NAME_BYTES];
     for (u32 v = 1; v <= s->vtable_count; v++) {
@@ -126,6 +126,11 @@ void types_build(struct types *t, const struct snapshot *s, const struct types_m
         if (vtable_types[v])
             sources[vtable_types[v]] = TYPES_SOURCE_RTTI;
     }
+
+    u32 *tag_types = types_take(m, (u64)s->tag_count + 1, sizeof(u32));
+    for (u32 i = 1; i <= s->tag_count; i++)
+        tag_types[i] = types_names_add(&t->types, s->strings + s->tags[i - 1]);
+    t->type_of_tag = tag_types;
 
     u32 *type_of_site = types_take(m, t->sites.count, sizeof(u32));
     u32 *stack_types = types_take(m, (u64)s->stack_count + 1, sizeof(u32));

@@ -91,13 +91,14 @@ struct types {
     const u32 *type_of_site;     /* [0..sites.count) */
     const u32 *type_of_stack;    /* [0..stack_count] type of blocks that nothing better types */
     const u32 *type_of_vtable;   /* [0..vtable_count] 0 = says nothing about the whole block */
+    const u32 *type_of_tag;      /* [0..tag_count] */
     /* By block id, from 1; NULL before types_solve. */
     const u32 *type_of_block;
     const u8 *source_of_block;
     struct types_solution *solution;
 };
 
-/* Fills *t, which refers to *s and lives in m. O(stacks + frames + lines + vtables). */
+/* Fills *t, which refers to *s and lives in m. O(stacks + frames + lines + vtables + tags). */
 void types_build(struct types *t, const struct snapshot *s, const struct types_memory *m);
 
 /* What somebody who knows says of a site: "blocks that `site` allocates are `type`". */
@@ -125,14 +126,20 @@ static inline type_id types_of_block(const struct types *t, block_id b)
     const struct snapshot *s = t->snapshot;
     if (t->type_of_block)
         return (type_id){t->type_of_block[b.v]};
+    if (s->block_tag && s->block_tag[b.v - 1])
+        return (type_id){t->type_of_tag[s->block_tag[b.v - 1]]};
     u32 type = s->block_vtable ? t->type_of_vtable[s->block_vtable[b.v - 1]] : 0;
     return (type_id){type ? type : t->type_of_stack[s->block_stack[b.v - 1]]};
 }
 
 static inline enum types_source types_source_of_block(const struct types *t, block_id b)
 {
-    return (enum types_source)(t->source_of_block ? t->source_of_block[b.v]
-                                                  : t->sources[types_of_block(t, b).v]);
+    const struct snapshot *s = t->snapshot;
+    if (t->source_of_block)
+        return (enum types_source)t->source_of_block[b.v];
+    if (s->block_tag && s->block_tag[b.v - 1])
+        return TYPES_SOURCE_TAG;
+    return (enum types_source)t->sources[types_of_block(t, b).v];
 }
 
 static inline site_id types_site_of_block(const struct types *t, block_id b)

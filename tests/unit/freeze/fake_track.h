@@ -21,6 +21,13 @@
 static struct {
     struct track_block *blocks; /* ascending */
     u32 block_count;
+    struct track_block custom[64]; /* ascending */
+    u32 custom_count;
+    const char *names[8]; /* [0] is unused */
+    u32 name_count;
+    bool marked;
+    struct track_root roots[4];
+    u32 root_count;
     struct track_node *nodes; /* [0] is unused */
     u32 node_count;
     struct track_module modules[64];
@@ -38,9 +45,10 @@ static struct {
 
 u32 track_list(struct track_cursor *c, struct track_block *out, u32 max)
 {
-    u32 n = 0;
-    for (u32 i = (u32)c->next; n < max && i < fake.block_count; i++)
-        out[n++] = fake.blocks[i];
+    const struct track_block *blocks = c->custom ? fake.custom : fake.blocks;
+    u32 n = 0, count = c->custom ? fake.custom_count : fake.block_count;
+    for (u32 i = (u32)c->next; n < max && i < count; i++)
+        out[n++] = blocks[i];
     c->next += n;
     return n;
 }
@@ -87,6 +95,28 @@ void track_counters(struct track_counters *c)
 {
     *c = fake.counters;
     c->live_blocks = c->live_blocks ? c->live_blocks : fake.block_count;
+}
+
+bool track_marked(void)
+{
+    return fake.marked;
+}
+
+u32 track_name_count(void)
+{
+    return fake.name_count;
+}
+
+const char *track_name(u32 name)
+{
+    return name && name <= fake.name_count ? fake.names[name] : "";
+}
+
+u32 track_roots(struct track_root *out, u32 max)
+{
+    assert_true(max >= fake.root_count);
+    memcpy(out, fake.roots, fake.root_count * sizeof *out);
+    return fake.root_count;
 }
 
 u64 track_sample_bytes(void)

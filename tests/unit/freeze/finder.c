@@ -85,7 +85,7 @@ static void it_finds_what_halving_finds(void **state)
     for (u32 round = 0; round < 12; round++) {
         heap_by_chance();
         struct finder f;
-        assert_true(finder_begin(&f, addresses, count, size_of, sizes));
+        assert_true(finder_begin(&f, addresses, NULL, count, size_of, sizes));
         for (u32 i = 0; i < count; i++) {
             ask_around(&f, addresses[i]);
             ask_around(&f, addresses[i] + sizes[i]);
@@ -105,7 +105,7 @@ static void no_blocks_no_answer(void **state)
     (void)state;
     struct finder f;
     count = 0;
-    assert_true(finder_begin(&f, addresses, 0, size_of, sizes));
+    assert_true(finder_begin(&f, addresses, NULL, 0, size_of, sizes));
     ask_around(&f, 0x7f0000001000);
     finder_end(&f);
 }

@@ -34,11 +34,13 @@ static void snapshots(void **state)
 static void stats(void **state)
 {
     (void)state;
-    f.stats = (struct host_stats){1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1500000000};
+    f.stats = (struct host_stats){1, 2,  3,  4,  5,  6,  7,  8, 9,
+                                  10, 11, 12, 13, 14, 15, 16, 1500000000};
     fake_prints(&f, "local s = heap.stats() print(s.live_blocks, s.live_bytes, s.peak_bytes, "
                     "s.peak_blocks, s.allocations, s.frees, s.untracked_frees, s.lost, s.rss_bytes, "
-                    "s.allocator_bytes, s.overhead_bytes, s.started)",
-                "1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t1.5\n");
+                    "s.allocator_bytes, s.overhead_bytes, s.custom_blocks, s.custom_bytes, "
+                    "s.custom_allocations, s.custom_frees, s.misuses, s.started)",
+                "1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\t13\t14\t15\t16\t1.5\n");
     fake_prints(&f, "print(heap.reset_peak())", "true\n");
     assert_int_equal(f.peaks_reset, 1);
 }

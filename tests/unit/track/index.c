@@ -62,7 +62,7 @@ static void hold_against(const struct model *m, const u32 *order)
     for (u32 k = 0; k < SLOTS; k++) {
         const struct model *want = &m[order[k]];
         struct track_block b;
-        bool there = track_at(want->b.addr, &b);
+        bool there = track_at(want->b.addr, false, &b);
         assert_int_equal(there, want->live);
         if (!want->live)
             continue;
@@ -97,9 +97,9 @@ static void random_steps(void **unused)
         struct model *x = &m[roll(&state) % SLOTS];
         struct index_record r;
         if (x->live) {
-            assert_true(index_take(x->b.addr, &r));
+            assert_true(index_take(&index_malloced, x->b.addr, &r));
             assert_int_equal(r.size, x->b.size);
-            assert_false(index_take(x->b.addr, &r));
+            assert_false(index_take(&index_malloced, x->b.addr, &r));
         } else {
             u64 kind = roll(&state) % 8;
             x->b.size = kind == 0 ? roll(&state) >> 20 : roll(&state) % (gap - 16);
@@ -108,14 +108,14 @@ static void random_steps(void **unused)
             x->b.birth = (u32)(roll(&state) % INDEX_EPOCH_MAX) + 1;
             r = (struct index_record){
                 index_word(x->b.addr, x->b.size, x->b.stack, x->b.thread, x->b.birth), x->b.size};
-            assert_true(index_put(x->b.addr, r));
+            assert_true(index_put(&index_malloced, x->b.addr, r));
         }
         x->live = !x->live;
         if (step % (STEPS / 4) == STEPS / 8)
             hold_against(m, order);
     }
     hold_against(m, order);
-    index_clear();
+    index_clear(&index_malloced);
     for (u32 i = 0; i < SLOTS; i++)
         m[i].live = false;
     hold_against(m, order);
@@ -131,16 +131,16 @@ static void neighbours_do_not_touch_each_other(void **unused)
     struct track_block b;
     struct index_record r;
     for (u64 i = 0; i < 1000; i++)
-        assert_true(index_put(
+        assert_true(index_put(&index_malloced,
             base + i * step,
             (struct index_record){index_word(base + i * step, size, 7, 1, 1), size}));
     for (u64 i = 0; i < 1000; i += 2)
-        assert_true(index_take(base + i * step, &r));
+        assert_true(index_take(&index_malloced, base + i * step, &r));
     for (u64 i = 0; i < 1000; i++)
-        assert_int_equal(track_at(base + i * step, &b), i % 2);
+        assert_int_equal(track_at(base + i * step, false, &b), i % 2);
     /* an address inside a block is not its beginning */
-    assert_false(track_at(base + step + (glibc ? 16 : 4), &b));
-    index_clear();
+    assert_false(track_at(base + step + (glibc ? 16 : 4), false, &b));
+    index_clear(&index_malloced);
 }
 
 static void addresses_beyond_user_space_are_refused(void **unused)
@@ -148,8 +148,8 @@ static void addresses_beyond_user_space_are_refused(void **unused)
     (void)unused;
     volatile u64 beyond = 1ul << 60;
     struct index_record r = {index_word(beyond, 8, 1, 1, 1), 8};
-    assert_false(index_put(beyond, r));
-    assert_false(index_take(beyond, &r));
+    assert_false(index_put(&index_malloced, beyond, r));
+    assert_false(index_take(&index_malloced, beyond, &r));
 }
 
 /* Threads write while one lists: blocks that stay must be in every listing, once, with their size. */
@@ -163,8 +163,8 @@ static void *churn(void *argument)
     while (!PEEK(&stop)) {
         u64 a = base + (roll(&state) % 5000) * 64 + 32; /* between blocks that stay */
         u64 size = roll(&state) % 2 ? 8 : 24;
-        if (!index_take(a, &r))
-            index_put(a, (struct index_record){index_word(a, size, 1, 1, 1), size});
+        if (!index_take(&index_malloced, a, &r))
+            index_put(&index_malloced, a, (struct index_record){index_word(a, size, 1, 1, 1), size});
     }
     return NULL;
 }
@@ -176,7 +176,7 @@ static void a_listing_is_right_while_blocks_come_and_go(void **unused)
     for (u64 lane = 0; lane < CHURNERS; lane++)
         for (u64 i = 0; i < STAY; i++) {
             u64 a = 0x700000000000 + lane * 0x10000000 + i * 64;
-            index_put(a, (struct index_record){index_word(a, 20 + i % 4, 2, 1, 1), 20 + i % 4});
+            index_put(&index_malloced, a, (struct index_record){index_word(a, 20 + i % 4, 2, 1, 1), 20 + i % 4});
         }
     stop = false;
     for (u64 lane = 0; lane < CHURNERS; lane++)
@@ -202,7 +202,7 @@ static void a_listing_is_right_while_blocks_come_and_go(void **unused)
     POKE(&stop, true);
     for (u32 lane = 0; lane < CHURNERS; lane++)
         pthread_join(threads[lane], NULL);
-    index_clear();
+    index_clear(&index_malloced);
 }
 
 int main(void)

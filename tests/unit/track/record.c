@@ -88,12 +88,12 @@ static void a_block_that_could_not_be_moved_is_there_again(void **unused)
     struct index_record r;
     struct track_block before, after;
     bear(at(1), 1000);
-    assert_true(track_at((u64)at(1), &before));
+    assert_true(track_at((u64)at(1), false, &before));
     assert_true(bury(at(1), &r));
-    assert_false(track_at((u64)at(1), &after));
+    assert_false(track_at((u64)at(1), false, &after));
     struct thread *t = thread_settle();
     record_undo_death(t, at(1), r);
-    assert_true(track_at((u64)at(1), &after));
+    assert_true(track_at((u64)at(1), false, &after));
     assert_int_equal(after.size, 1000);
     assert_int_equal(after.stack, before.stack);
     assert_int_equal(after.thread, before.thread);
@@ -125,9 +125,9 @@ static void epochs_part_what_came_before_from_what_comes_after(void **unused)
     bear(at(0), 8);
     u32 epoch = track_epoch_advance();
     bear(at(1), 8);
-    assert_true(track_at((u64)at(0), &b));
+    assert_true(track_at((u64)at(0), false, &b));
     assert_true(b.birth <= epoch);
-    assert_true(track_at((u64)at(1), &b));
+    assert_true(track_at((u64)at(1), false, &b));
     assert_true(b.birth > epoch);
     assert_true(track_epoch_ns(b.birth) >= track_epoch_ns(epoch));
 }
@@ -171,10 +171,10 @@ static void stopping_forgets(void **unused)
     bear(at(0), 100);
     track_stop();
     assert_int_equal(track_recording().mode, TRACK_OFF);
-    assert_false(track_at((u64)at(0), &b));
+    assert_false(track_at((u64)at(0), false, &b));
     start_again(NULL);
     assert_int_equal(track_recording().mode, TRACK_FULL);
-    assert_false(track_at((u64)at(0), &b));
+    assert_false(track_at((u64)at(0), false, &b));
     assert_int_equal(counters().live_blocks, 0);
     assert_int_equal(counters().allocations, 0);
 }
@@ -203,8 +203,8 @@ static void threads_come_and_go(void **unused)
     for (u64 i = 0; i < 1000; i++)
         in_a_thread(at(i));
     assert_true(thread_own_bytes() - before < 20 * sizeof(struct thread));
-    assert_true(track_at((u64)at(10), &a));
-    assert_true(track_at((u64)at(11), &b));
+    assert_true(track_at((u64)at(10), false, &a));
+    assert_true(track_at((u64)at(11), false, &b));
     assert_int_equal(b.thread, a.thread + 1);
     assert_int_equal(counters().live_blocks, 1001);
 }
@@ -271,7 +271,7 @@ static void a_child_goes_on(void **unused)
         track_after_fork();
         struct track_block b;
         bear(at(1), 200);
-        bool good = track_at((u64)at(0), &b) && track_at((u64)at(1), &b) &&
+        bool good = track_at((u64)at(0), false, &b) && track_at((u64)at(1), false, &b) &&
                     counters().live_bytes == 300 && thread_self->tid == getpid();
         in_a_thread(at(2));
         _exit(good && counters().live_blocks == 3 ? 0 : 1);
