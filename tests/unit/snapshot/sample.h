@@ -20,6 +20,7 @@ enum {
     SAMPLE_STACKS = 9,
     SAMPLE_EPOCHS = 4,
     SAMPLE_BIG = 2, /* blocks 7 and 40 are this big */
+    SAMPLE_TAGS = 2,
     SAMPLE_EDGES = 5,
     SAMPLE_ROOTS = 2,
     SAMPLE_ROOT_EDGES = 3,
@@ -145,6 +146,17 @@ static inline void sample_write(struct snapshot_writer *w)
     vtables[0] = (struct snapshot_vtable){.address = 0x4ff000, .name = type_name, .module = 1};
 
     sample_write_references(w, thread_name);
+
+    struct snapshot_nest *nests = snapshot_writer_whole(w, SNAPSHOT_NESTS, 2);
+    nests[0] = (struct snapshot_nest){.block = 3, .own_bytes = 0};
+    nests[1] = (struct snapshot_nest){.block = 7, .own_bytes = 5};
+    u32 *tags = snapshot_writer_whole(w, SNAPSHOT_TAGS, SAMPLE_TAGS);
+    tags[0] = thread_name;
+    tags[1] = type_name;
+    u16 *tag = snapshot_writer_whole(w, SNAPSHOT_BLOCK_TAG, SAMPLE_BLOCKS);
+    tag[4] = 2;
+    struct snapshot_custom *custom = snapshot_writer_whole(w, SNAPSHOT_CUSTOM, 1);
+    *custom = (struct snapshot_custom){.blocks = 4, .misuses = 1};
 
     snapshot_writer_section(w, SNAPSHOT_NAMES);
     sample_string(w, SNAPSHOT_NAMES, "");

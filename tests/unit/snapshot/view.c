@@ -154,6 +154,35 @@ static void refuses_damaged_blocks(void **state)
     REFUSED("size of block 7 is not in", RECORDS(struct snapshot_big_size, BIG_SIZES)->block = 8);
 }
 
+static void a_block_may_begin_where_the_one_around_it_does(void **state)
+{
+    (void)state;
+    struct snapshot s;
+    struct err e = {0};
+    u8 *file = copy_of(good.bytes, good.size);
+    RECORDS(u64, BLOCK_ADDR)[3] = SAMPLE_FIRST + 2 * SAMPLE_STEP;
+    assert_true(snapshot_open_memory(&s, file, good.size, NULL, &e));
+    assert_int_equal(snapshot_block_own_bytes(&s, (block_id){7}), 5);
+    assert_int_equal(snapshot_block_own_bytes(&s, (block_id){8}), 70);
+    snapshot_close(&s);
+    free(file);
+}
+
+static void refuses_damage_to_what_the_program_told(void **state)
+{
+    (void)state;
+    REFUSED("name of tag 2 lies", RECORDS(u32, TAGS)[1] = 1u << 20);
+    REFUSED("names tag 3 of 2", RECORDS(u16, BLOCK_TAG)[39] = SAMPLE_TAGS + 1);
+    REFUSED("39 records for 40", ENTRY(BLOCK_TAG)->count--);
+    REFUSED("names tag 2 of 0", ENTRY(TAGS)->code = 1000);
+    REFUSED("NESTS: record 1 is out", RECORDS(struct snapshot_nest, NESTS)->block = 0);
+    REFUSED("NESTS: record 2 is out", RECORDS(struct snapshot_nest, NESTS)[1].block = 3);
+    REFUSED("NESTS: record 2 is out", RECORDS(struct snapshot_nest, NESTS)[1].block = 41);
+    REFUSED("block 3 is not that long", RECORDS(struct snapshot_nest, NESTS)->own_bytes = 21);
+    REFUSED("block 4 is not above", (ENTRY(NESTS)->code = 1000,
+                                     RECORDS(u64, BLOCK_ADDR)[3] = SAMPLE_FIRST + 2 * SAMPLE_STEP));
+}
+
 static void refuses_damaged_references(void **state)
 {
     (void)state;
@@ -165,7 +194,7 @@ static void refuses_damaged_references(void **state)
     REFUSED("says that there are no", RECORDS(struct snapshot_meta, META)->flags = 0);
     REFUSED("says that there are ref", ENTRY(EDGE_ROW)->code = 1000);
     REFUSED("root 1 is of the unknown kind 0", RECORDS(struct snapshot_root, ROOTS)->kind = 0);
-    REFUSED("unknown kind 8", RECORDS(struct snapshot_root, ROOTS)->kind = SNAPSHOT_ROOT_LIMIT);
+    REFUSED("unknown kind 9", RECORDS(struct snapshot_root, ROOTS)->kind = SNAPSHOT_ROOT_LIMIT);
     REFUSED("root 1 ends before", RECORDS(struct snapshot_root, ROOTS)->lo = 1000);
     REFUSED("root 2 names module 2", RECORDS(struct snapshot_root, ROOTS)[1].module = 2);
     REFUSED("name of root 1 lies", RECORDS(struct snapshot_root, ROOTS)->name = 1u << 20);
@@ -330,6 +359,8 @@ int main(void)
         cmocka_unit_test(refuses_a_damaged_frame),
         cmocka_unit_test(refuses_damaged_records),
         cmocka_unit_test(refuses_damaged_blocks),
+        cmocka_unit_test(a_block_may_begin_where_the_one_around_it_does),
+        cmocka_unit_test(refuses_damage_to_what_the_program_told),
         cmocka_unit_test(refuses_damaged_references),
         cmocka_unit_test(skips_what_it_does_not_know),
         cmocka_unit_test(opens_without_references),
