@@ -10,7 +10,7 @@
  * An address is kept to a multiple of 8. A record of 56 bytes and more takes two slots, so of a
  * block that begins 8 bytes into such a one there is no place for a record: it counts as lost.
  * Behind each leaf of the index there is a byte for each page of address space, set once a block
- * began there: a free of a large block looks only where something can be.
+ * began there: a free of a large block, and a listing, look only where something can be.
  */
 #include "custom.h"
 
@@ -60,14 +60,15 @@ static void put(struct thread *t, u64 address, struct index_record r)
         misuse(t);
     if (index_long(r.word) && ((address + 8) & region) && take(t, address + 8, &old))
         misuse(t);
-    if (((address & region) && begins_long(address - 8)) ||
-        !index_put(&index_custom, address, r)) {
+    bool room = index_slot(&index_custom, address) || index_make_leaf(&index_custom, address);
+    if (!room || ((address & region) && begins_long(address - 8))) {
         POKE(&t->lost, t->lost + 1);
         return;
     }
     u8 *used = &index_behind_leaf(&index_custom, address)[(address & region) / PAGE_BYTES];
     if (!PEEK(used))
         POKE(used, 1);
+    index_put(&index_custom, address, r);
     count(t, 1, (i64)r.size);
 }
 

@@ -88,8 +88,15 @@ bool index_read(const struct index *x, u64 address, struct track_block *b)
 /* Which of the pages from `page` on were ever touched? Reading an untouched one would make the
  * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there.
  */
-static void touched_pages(const u64 *leaf, u64 page, u64 count, u64 present[WINDOW_PAGES])
+static void touched_pages(const struct index *x, const u64 *leaf, u64 page, u64 count,
+                          u64 present[WINDOW_PAGES])
 {
+    if (x->more_bytes) { /* one byte a page of slots says it, see custom.c */
+        const u8 *used = (const u8 *)leaf + leaf_bytes(x) - x->more_bytes + page;
+        for (u64 i = 0; i < count; i++)
+            present[i] = PEEK(&used[i]);
+        return;
+    }
     int fd = sys_open("/proc/thread-self/pagemap", 0, 0);
     size_t bytes = count * sizeof(u64);
     long got =
@@ -108,7 +115,7 @@ u64 index_own_bytes(const struct index *x)
         u64 pages = leaf ? leaf_slots(x) / PAGE_SLOTS : 0;
         for (u64 page = 0; page < pages; page += WINDOW_PAGES) {
             u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
-            touched_pages(leaf, page, count, present);
+            touched_pages(x, leaf, page, count, present);
             for (u64 i = 0; i < count; i++)
                 touched += present[i] != 0;
         }
@@ -145,7 +152,7 @@ u32 track_list(struct track_cursor *c, struct track_block *out, u32 max)
         u64 page = slot / PAGE_SLOTS;
         while (page < pages) {
             u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
-            touched_pages(leaf, page, count, present);
+            touched_pages(x, leaf, page, count, present);
             for (u64 i = 0; i < count; i++, page++) {
                 if (!present[i])
                     continue;

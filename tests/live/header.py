@@ -248,7 +248,7 @@ def test_many_at_once():
     """
     with Victim() as v:
         v.act("hammer")
-        for _ in range(5):
+        for _ in range(2):
             v.run("heap.snapshot() heap.snapshot{graph=false}")
         blocks, size = v.act("rest").split()
         got = v.run(count).body.split()
