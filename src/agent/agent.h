@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "base/base.h"
+#include "catalog/catalog.h"
 #include "elf/elf.h"
 #include "freeze/freeze.h"
 #include "script/script.h"
@@ -40,6 +41,8 @@ struct agent {
     struct options options;
     char script[AGENT_PATH_BYTES]; /* as it was meant when the program began */
     char out[AGENT_PATH_BYTES];
+    char catalog_places[3][AGENT_PATH_BYTES]; /* "NAME=value" of what says where catalogues are */
+    char *catalog_environment[4];
     struct process_mark *mark;
     u32 state; /* enum agent_state */
     u32 signals; /* counts those that asked for a run */
@@ -108,13 +111,14 @@ void agent_output_complain(const char *text);
 int agent_answer_begin(void);
 void agent_answer_end(int connection, bool ok, u64 took_ns, u64 pause_ns);
 
-/* --- live_host.c, names.c, held.c, books.c --------------------------------------------------- */
+/* --- live_host.c, names.c, held.c, books.c, catalogs.c --------------------------------------- */
 
 /* What a script sees of the live process. */
 struct agent_live {
     struct agent_output *output;
     struct elf_names *names; /* remembered from snapshot to snapshot */
     u64 every_ns;            /* the timer that the script wants */
+    struct catalog_shelf *catalogs;
 };
 
 void agent_live_host(struct agent_live *live, struct host *host);
@@ -131,6 +135,12 @@ void agent_held_drop(struct freeze_held *h);
 bool agent_held_look(u64 *cost_bytes);
 /* In a forked child. */
 void agent_held_forget(void);
+
+/* Remembers where catalogues are, when the program begins. */
+void agent_catalogs_prepare(char *const *environment);
+/* The catalogue of a module; NULL when there is none. */
+const struct catalog *agent_catalog(struct agent_live *live, const u8 *build_id,
+                                    u32 build_id_bytes);
 
 /* Bytes that Moonheap holds but for the recorder's own, and that the program's allocator holds. */
 u64 agent_books_overhead(void);

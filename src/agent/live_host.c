@@ -232,6 +232,11 @@ static bool host_alive(void *context, u64 address, u32 birth)
            (track_at(address, true, &b) && b.birth == birth);
 }
 
+static const struct catalog *host_catalog(void *context, const u8 *build_id, u32 build_id_bytes)
+{
+    return agent_catalog(context, build_id, build_id_bytes);
+}
+
 void agent_live_host(struct agent_live *live, struct host *host)
 {
     *host = (struct host){
@@ -249,5 +254,6 @@ void agent_live_host(struct agent_live *live, struct host *host)
         .every = host_every,
         .print = host_print,
         .alive = host_alive,
+        .catalog = host_catalog,
     };
 }

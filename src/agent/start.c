@@ -49,6 +49,7 @@ __attribute__((constructor)) static void start(void)
         options_read(&agent.options, environ, complain);
     anchor(agent.script, agent.options.script);
     anchor(agent.out, agent.options.out);
+    agent_catalogs_prepare(environ);
     agent_books_prepare();
     track_start(&agent.options);
     agent.mark = process_mark_create();

@@ -26,6 +26,7 @@
     X(CONTENTS_MEMORY, contents_bytes, bytes, "0",                                                 \
       "most bytes that keeping it may cost; 0 for half of what is free")                           \
     X(ARGS, args, text, "", "arguments of the script, separated by spaces")                        \
+    X(CATALOG, catalog, text, "", "folder of type catalogues, else below XDG_CACHE_HOME or HOME")  \
     X(QUIET, quiet, flag, "0", "1 silences warnings about settings at the start")
 
 enum track_mode { TRACK_FULL, TRACK_OFF, TRACK_SAMPLE };

@@ -143,6 +143,14 @@ void catalog_close(struct catalog *c);
 bool catalog_path(char *const *environment, const u8 *build_id, u32 build_id_bytes, char *out,
                   size_t size);
 
+/* Catalogues by build-id, each opened at the first question and open until the shelf goes. The
+ * environment must outlive it. NULL: out of memory. */
+struct catalog_shelf *catalog_shelf_create(char *const *environment);
+void catalog_shelf_destroy(struct catalog_shelf *shelf);
+/* NULL: there is none, or it is damaged. A missing one is looked for again the next time. */
+const struct catalog *catalog_shelf_find(struct catalog_shelf *shelf, const u8 *build_id,
+                                         u32 build_id_bytes);
+
 /* The type below all typedefs; 0 for void. */
 u32 catalog_plain(const struct catalog *c, u32 type);
 /* The variable that holds an address of the file; NULL = none. */

@@ -16,6 +16,7 @@
 /* What a partition can be by. X(NAME, word in scripts) */
 #define QUERY_KEYS(X)                                                                              \
     X(TYPE, "type")           /* what the block is */                                              \
+    X(TYPE_SOURCE, "type_source") /* how its type is known */                                      \
     X(SITE, "site")           /* the line that wanted it */                                        \
     X(STACK, "stack")         /* the functions of its whole call stack, "a < b < c" */             \
     X(FUNCTION, "function")   /* as site, without the line */                                      \

@@ -22,6 +22,12 @@ static const char *const key_words[] = {
 #undef X
 };
 
+static const char *const source_words[] = {
+#define X(name, word) [TYPES_SOURCE_##name] = word,
+    TYPES_SOURCES(X)
+#undef X
+};
+
 enum query_key query_key_of(const char *word)
 {
     for (u32 k = 0; k < QUERY_KEY_CALLBACK; k++)
@@ -251,9 +257,12 @@ const struct query_grouping *query_grouping(struct query_view *v, enum query_key
     g->key = key;
     switch (key) {
     case QUERY_KEY_TYPE:
-        g->map = v->types->type_of_stack;
         g->texts = v->types->types.text;
         g->group_count = v->types->types.count;
+        break;
+    case QUERY_KEY_TYPE_SOURCE:
+        g->texts = source_words;
+        g->group_count = TYPES_SOURCE_COUNT;
         break;
     case QUERY_KEY_SITE:
         g->map = v->types->site_of_stack;
@@ -304,6 +313,8 @@ u32 query_group_of(const struct query_view *v, const struct query_grouping *g, b
     switch (g->key) {
     case QUERY_KEY_TYPE:
         return types_of_block(v->types, b).v;
+    case QUERY_KEY_TYPE_SOURCE:
+        return types_source_of_block(v->types, b);
     case QUERY_KEY_SITE:
     case QUERY_KEY_FUNCTION:
     case QUERY_KEY_STACK:

@@ -33,7 +33,6 @@ void script_noun(lua_State *L, const char *noun, const luaL_Reg *methods,
     luaL_setfuncs(L, metamethods, 0);
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
-    script_add_missing(L, noun);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "methods");
     if (index)
@@ -105,6 +104,9 @@ const struct query_grouping *script_grouping(lua_State *L, struct bind_snapshot 
                                              enum query_key key)
 {
     struct script_pieces keep_in;
+    at = lua_absindex(L, at);
+    if (key == QUERY_KEY_TYPE || key == QUERY_KEY_TYPE_SOURCE)
+        script_types(L, owner, at);
     lua_getiuservalue(L, at, 1);
     script_pieces_init(&keep_in, L, -1);
     const struct query_grouping *g = query_grouping(&owner->view, key, &keep_in.memory);

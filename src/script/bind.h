@@ -39,6 +39,7 @@ struct bind_snapshot {
     bool open, live;        /* live: of the process that we are in */
     bool contents;          /* were asked for: blocks are read as they were then, or not at all */
     struct host_held *held; /* those contents; NULL where they could not be kept */
+    bool typed;             /* its blocks have their types */
 };                          /* user value 1: the memory of types and view */
 
 struct bind_set {
@@ -98,14 +99,11 @@ int script_set_where(lua_State *L);
 void script_open_heap(lua_State *L);
 
 /* [-0, +0] makes the metatable of a noun: methods go through __index, which falls back on `index`
- * (may be NULL) with the handle and the key. Methods that need what is not recorded yet come from
- * one table, in bind_missing.c. */
+ * (may be NULL) with the handle and the key. */
 void script_noun(lua_State *L, const char *noun, const luaL_Reg *methods,
                  const luaL_Reg *metamethods, lua_CFunction index);
 /* [-0, +1] the table of a noun's methods. */
 void script_push_methods(lua_State *L, const char *noun);
-/* [-0, +0] adds to the table on top of the stack what `noun` will be able to do one day. */
-void script_add_missing(lua_State *L, const char *noun);
 
 /* [-0, +1] a new handle. `at` is where the snapshot (set, partition...) is on the stack. */
 struct bind_set *script_push_set(lua_State *L, struct bind_snapshot *owner, int at);
@@ -144,6 +142,27 @@ struct script_pieces {
 void script_pieces_init(struct script_pieces *k, lua_State *L, int table);
 /* [-0, +1] a new table to keep pieces, and *k that fills it. */
 void script_push_pieces(lua_State *L, struct script_pieces *k);
+
+/* --- types: bind_types.c ---------------------------------------------------------------------- */
+
+/* The types of the snapshot's blocks, found at the first use; throws when memory is out. `at` is
+ * where the snapshot, or what belongs to it, is. Everything that looks at types begins here. */
+const struct types *script_types(lua_State *L, struct bind_snapshot *b, int at);
+int script_heap_istype(lua_State *L);
+int script_heap_subtype(lua_State *L);
+int script_block_field(lua_State *L);
+/* A member of a block behind its type: ".next", "[7].key", or "+0x18" where no name is known. */
+size_t script_field_text(const struct bind_snapshot *b, block_id id, u64 offset, char *out,
+                         size_t size);
+/* A type's name without the length of an array: what an element's index is put behind. */
+size_t script_element_text(const char *type, char *out, size_t size);
+enum { SCRIPT_FIELD_BYTES = 300 };
+/* [-0, +1] the bytes of the block from `offset` on, at most `bytes`; false: nil and a message. */
+bool script_push_bytes(lua_State *L, struct bind_block *b, u64 offset, u64 bytes);
+/* Bytes of the program's memory, as they were at the snapshot where that was kept: how many could
+ * be had. */
+size_t script_read_memory(struct script *s, const struct bind_snapshot *b, u64 address, void *out,
+                          size_t bytes);
 
 /* --- references: bind_graph.c, bind_reach.c, bind_held.c, bind_path.c, bind_cluster.c, root.c ---
  */
@@ -184,12 +203,12 @@ int script_block_dominator(lua_State *L);
  * stack that keeps it. */
 void script_push_grouped(lua_State *L, int set_at, const struct query_grouping *by);
 
-/* What holds a reference outside of blocks: "global server+0x4040", "stack of thread worker 12
+/* What holds a reference outside of blocks: "global table.buckets[7]", "global server+0x4040", "stack of thread worker 12
  * +0x80"... `whole`: without the place in it. Returns the bytes written. */
-size_t script_root_text(const struct snapshot *s, u32 root_edge, bool whole, char *out,
+size_t script_root_text(const struct bind_snapshot *b, u32 root_edge, bool whole, char *out,
                         size_t size);
 /* The same of an address; 0 when no root has it. */
-size_t script_address_text(const struct snapshot *s, u64 address, char *out, size_t size);
+size_t script_address_text(const struct bind_snapshot *b, u64 address, char *out, size_t size);
 enum { SCRIPT_ROOT_BYTES = 300 };
 
 /* nil, message. */

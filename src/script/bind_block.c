@@ -4,8 +4,8 @@
  *
  * Context: pure.
  * Invariant: the block's memory is never followed by pointer: bytes come through the host, which
- * cannot fault, and no more of them than the block has. Those of a snapshot with contents are of its
- * moment: where they are not to be had, those of now are not given instead.
+ * cannot fault, and no more of them than the block has. Those of a snapshot with contents are of
+ * its moment: where they are not to be had, those of now are not given instead.
  */
 #include <string.h>
 
@@ -50,13 +50,14 @@ static void field_size(lua_State *L, struct bind_block *b)
 
 static void field_type(lua_State *L, struct bind_block *b)
 {
-    const struct types *t = &b->owner->types;
+    const struct types *t = script_types(L, b->owner, 1);
     lua_pushstring(L, t->types.text[types_of_block(t, b->id).v]);
 }
 
 static void field_type_source(lua_State *L, struct bind_block *b)
 {
-    lua_pushstring(L, types_source_word(types_source_of_block(&b->owner->types, b->id)));
+    const struct types *t = script_types(L, b->owner, 1);
+    lua_pushstring(L, types_source_word(types_source_of_block(t, b->id)));
 }
 
 static void field_site(lua_State *L, struct bind_block *b)
@@ -80,8 +81,7 @@ static void field_stack(lua_State *L, struct bind_block *b)
 static void field_thread(lua_State *L, struct bind_block *b)
 {
     script_push_owner(L, 1);
-    const struct query_grouping *g =
-        script_grouping(L, b->owner, lua_gettop(L), QUERY_KEY_THREAD);
+    const struct query_grouping *g = script_grouping(L, b->owner, lua_gettop(L), QUERY_KEY_THREAD);
     lua_pushstring(L, g->texts[query_group_of(&b->owner->view, g, b->id)]);
 }
 
@@ -165,8 +165,29 @@ static bool read_bytes(struct script *s, const struct bind_snapshot *owner, u64 
            err_set(e, STATUS_NOT_FOUND, "its memory is not there any more");
 }
 
-/* [-0, +1] the bytes of the block from `offset` on, at most `bytes`; or nil and a message. */
-static bool push_bytes(lua_State *L, struct bind_block *b, u64 offset, u64 bytes)
+/* What was kept is read whole or not at all, so what ends in the middle is read page by page. */
+size_t script_read_memory(struct script *s, const struct bind_snapshot *b, u64 address, void *out,
+                          size_t bytes)
+{
+    struct err e;
+    size_t got = 0;
+    if (!b->live || !s->host.read)
+        return 0;
+    if (!b->contents)
+        return s->host.read(s->host.context, address, out, bytes);
+    if (read_bytes(s, b, address, out, bytes, &e))
+        return bytes;
+    while (got < bytes) {
+        size_t want = PAGE_BYTES - (address + got) % PAGE_BYTES;
+        want = want < bytes - got ? want : bytes - got;
+        if (!read_bytes(s, b, address + got, (char *)out + got, want, &e))
+            break;
+        got += want;
+    }
+    return got;
+}
+
+bool script_push_bytes(lua_State *L, struct bind_block *b, u64 offset, u64 bytes)
 {
     struct script *s = script_of(L);
     struct err e = {STATUS_UNSUPPORTED, ""};
@@ -215,7 +236,7 @@ static int block_read(lua_State *L)
     lua_Integer offset = luaL_optinteger(L, 3, 0);
     luaL_argcheck(L, offset >= 0 && (u64)offset <= bytes_of(b), 3, "outside of the block");
     lua_settop(L, 2);
-    if (!push_bytes(L, b, (u64)offset, format_bytes(L, 2)))
+    if (!script_push_bytes(L, b, (u64)offset, format_bytes(L, 2)))
         return 2;
     push_string_function(L, "unpack");
     lua_pushvalue(L, 2);
@@ -247,7 +268,7 @@ static int block_hexdump(lua_State *L)
     lua_Integer wanted = luaL_optinteger(L, 2, HEXDUMP_BYTES);
     luaL_argcheck(L, wanted >= 0, 2, "must be 0 or more");
     lua_settop(L, 1);
-    if (!push_bytes(L, b, 0, wanted < READ_MAX ? (u64)wanted : READ_MAX))
+    if (!script_push_bytes(L, b, 0, wanted < READ_MAX ? (u64)wanted : READ_MAX))
         return 2;
     size_t bytes;
     const u8 *data = (const u8 *)lua_tolstring(L, 2, &bytes);
@@ -275,6 +296,7 @@ void script_open_block(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"read", block_read},
+        {"field", script_block_field},
         {"hexdump", block_hexdump},
         {"alive", block_alive},
         {"why", script_block_why},

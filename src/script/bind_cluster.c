@@ -57,7 +57,7 @@ static size_t root_text(const struct kinds *k, u32 root_edge, char *out, size_t 
     const struct snapshot *s = &k->b->snapshot;
     bool whole = is_of_thread(&s->roots[s->root_edges[root_edge - 1].root - 1]);
     bool array = !whole && root_edge < s->root_edge_count && k->root_of[root_edge] == root_edge;
-    size_t used = script_root_text(s, root_edge, whole, out, size);
+    size_t used = script_root_text(k->b, root_edge, whole, out, size);
     return used + text_format(out + used, size - used, "%s", array ? "[]" : "");
 }
 
@@ -111,6 +111,7 @@ int script_set_clusters(lua_State *L)
 {
     struct bind_set *s = script_check_set(L, 1);
     const struct graph_tree *tree = script_tree(L, s->owner, "clusters");
+    script_types(L, s->owner, 1);
     struct bind_graph *r = &s->owner->references;
     struct script_pieces keep, scratch;
     struct query_grouping by;

@@ -281,10 +281,11 @@ void script_open_heap(lua_State *L)
         {"mark", heap_mark},
         {"every", heap_every},
         {"pressure", heap_pressure},
+        {"istype", script_heap_istype},
+        {"subtype", script_heap_subtype},
         {"text_count", heap_text_count},
         {"text_bytes", heap_text_bytes},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);
-    script_add_missing(L, "heap");
 }

@@ -36,7 +36,7 @@ static void push_ref(lua_State *L, struct bind_snapshot *owner, const struct gra
     }
     if (ref->root_edge) {
         const struct snapshot_root *root = &s->roots[s->root_edges[ref->root_edge - 1].root - 1];
-        script_root_text(s, ref->root_edge, false, text, sizeof text);
+        script_root_text(owner, ref->root_edge, false, text, sizeof text);
         set_text(L, "root", text);
         set_text(L, "kind", query_root_word((enum snapshot_root_kind)root->kind));
         offset -= root->lo;
@@ -44,9 +44,12 @@ static void push_ref(lua_State *L, struct bind_snapshot *owner, const struct gra
         script_push_block(L, owner, 1, other);
         lua_setfield(L, -2, "block");
     }
-    text_format(text, sizeof text, "+0x%llx", (unsigned long long)offset);
+    if (ref->root_edge)
+        text_format(text, sizeof text, "+0x%llx", (unsigned long long)offset);
+    else
+        script_field_text(owner, ref->source, offset, text, sizeof text);
     set_integer(L, "offset", offset);
-    set_text(L, "field", text);
+    set_text(L, "field", *text == '.' ? text + 1 : text);
     set_integer(L, "target_offset", ref->into);
     if (ref->class)
         set_text(L, "weak", graph_class_word(ref->class));
@@ -56,6 +59,7 @@ static void push_ref(lua_State *L, struct bind_snapshot *owner, const struct gra
 static int push_refs(lua_State *L, struct bind_block *b, struct graph_walk w)
 {
     struct graph_ref ref;
+    script_types(L, b->owner, 1);
     lua_newtable(L);
     for (lua_Integer i = 1; graph_next(&w, &ref); i++) {
         push_ref(L, b->owner, &ref, w.back ? ref.source : ref.target);

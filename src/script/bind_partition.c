@@ -94,7 +94,7 @@ static const struct query_grouping *named_grouping(lua_State *L, struct bind_sna
     enum query_key key = query_key_of(word);
     if (key == QUERY_KEY_COUNT)
         luaL_error(L,
-                   "there is no key '%s'; use type, site, stack, function, file, module, "
+                   "there is no key '%s'; use type, type_source, site, stack, function, file, module, "
                    "size, thread, age, tag, referrers, via or a function",
                    word);
     script_push_owner(L, set_at);
@@ -103,11 +103,12 @@ static const struct query_grouping *named_grouping(lua_State *L, struct bind_sna
     return g;
 }
 
-static void group_by_referrers(lua_State *L, struct bind_set *s, enum query_key key,
+static void group_by_referrers(lua_State *L, struct bind_set *s, int set_at, enum query_key key,
                                struct script_pieces *keep, struct query_grouping *by)
 {
     struct script_pieces scratch;
     const struct graph *g = script_graph(L, s->owner, query_key_word(key));
+    script_types(L, s->owner, set_at);
     script_push_pieces(L, &scratch);
     query_group_by_referrers(by, &s->set, g, key, &keep->memory, &scratch.memory);
     lua_pop(L, 1);
@@ -149,7 +150,7 @@ void script_push_partition(lua_State *L, int set_at, int key_at)
     if (lua_isfunction(L, key_at))
         group_by_function(L, s, set_at, key_at, &keep, &by);
     else if (key == QUERY_KEY_REFERRERS || key == QUERY_KEY_VIA)
-        group_by_referrers(L, s, key, &keep, &by);
+        group_by_referrers(L, s, set_at, key, &keep, &by);
     else
         by = *named_grouping(L, s->owner, set_at, key_at);
     script_push_grouped(L, set_at, &by);

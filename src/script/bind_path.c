@@ -47,6 +47,7 @@ int script_block_why(lua_State *L)
     struct bind_block *b = script_check_block(L, 1);
     struct bind_snapshot *owner = b->owner;
     struct graph *g = script_graph(L, owner, "why");
+    script_types(L, owner, 1);
     struct err e = {0};
     struct graph_path *found = script_graph_paths(L, owner, 1);
     if (!graph_why(g, b->id, found, &e))
@@ -89,6 +90,7 @@ int script_set_paths(lua_State *L)
     script_check_options(L, 2, options);
     script_option_number(L, 2, "limit", &limit);
     script_tree(L, s->owner, "paths");
+    script_types(L, s->owner, 1);
     u64 most = s->owner->snapshot.root_edge_count, blocks = query_set_blocks(&s->set);
     most = most > blocks ? most : blocks;
     script_graph_paths(L, s->owner, limit < (double)most ? (u32)limit : (u32)most);
@@ -133,11 +135,15 @@ static u32 run_of(const struct bind_path *p, u32 step)
 
 static void add_step(luaL_Buffer *out, const struct bind_path *p, u32 step, u32 run)
 {
-    char text[64];
+    char text[SCRIPT_FIELD_BYTES], type[SCRIPT_FIELD_BYTES];
     u64 offset = offset_of(p, step);
-    luaL_addstring(out, type_of(p, step));
-    if (offset != UINT64_MAX) {
-        text_format(text, sizeof text, "+0x%llx", (unsigned long long)offset);
+    if (offset == UINT64_MAX) {
+        luaL_addstring(out, type_of(p, step));
+    } else {
+        script_field_text(p->owner, p->path.steps[step], offset, text, sizeof text);
+        if (*text == '[')
+            script_element_text(type_of(p, step), type, sizeof type);
+        luaL_addstring(out, *text == '[' ? type : type_of(p, step));
         luaL_addstring(out, text);
     }
     if (run > 1) {
@@ -149,7 +155,7 @@ static void add_step(luaL_Buffer *out, const struct bind_path *p, u32 step, u32 
 static void add_root(luaL_Buffer *out, const struct bind_path *p)
 {
     char text[SCRIPT_ROOT_BYTES];
-    script_root_text(&p->owner->snapshot, p->path.root_edge, false, text, sizeof text);
+    script_root_text(p->owner, p->path.root_edge, false, text, sizeof text);
     luaL_addstring(out, text);
 }
 
@@ -284,16 +290,17 @@ static size_t picture_block(void *context, block_id b, char *out, size_t size)
 
 static size_t picture_root(void *context, u32 root_edge, char *out, size_t size)
 {
-    return script_root_text(&((struct picture *)context)->b->snapshot, root_edge, false, out, size);
+    return script_root_text(((struct picture *)context)->b, root_edge, false, out, size);
 }
 
 static size_t picture_ref(void *context, const struct graph_ref *ref, char *out, size_t size)
 {
-    (void)context;
+    const struct bind_snapshot *b = ((struct picture *)context)->b;
     if (ref->root_edge)
         return text_format(out, size, "%s", graph_class_word(ref->class));
-    return text_format(out, size, "+0x%llx%s%s", (unsigned long long)ref->offset,
-                       ref->class ? "\n" : "", graph_class_word(ref->class));
+    size_t used = script_field_text(b, ref->source, ref->offset, out, size);
+    return used + text_format(out + used, size - used, "%s%s", ref->class ? "\n" : "",
+                              graph_class_word(ref->class));
 }
 
 static struct graph_dot picture_begin(lua_State *L, struct picture *x, struct bind_snapshot *b)
@@ -365,6 +372,7 @@ int script_set_dot(lua_State *L)
     script_check_options(L, 3, options);
     script_option_number(L, 3, "limit", &limit);
     const struct graph *g = script_graph(L, s->owner, "dot");
+    script_types(L, s->owner, 1);
     struct graph_dot dot = picture_begin(L, &x, s->owner);
     graph_dot_set(g, GRAPH_ANY, s->set.bits, limit < UINT32_MAX ? (u32)limit : UINT32_MAX, &dot);
     return picture_end(L, &x, 2);

@@ -70,6 +70,7 @@ static int snapshot_close_it(lua_State *L)
         s->host.drop_held(s->host.context, b->held);
         b->held = NULL;
     }
+    types_free(&b->types);
     snapshot_close(&b->snapshot);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, 1);
@@ -106,7 +107,7 @@ static bool push_named(lua_State *L, struct bind_snapshot *b, bool site, const c
                        bool pattern)
 {
     struct script_pieces scratch;
-    const struct types *t = &b->types;
+    const struct types *t = site ? &b->types : script_types(L, b, 1);
     struct bind_set *out = script_push_set(L, b, 1), *all = script_push_all(L, b, 1);
     script_push_pieces(L, &scratch);
     u8 *ok = types_take(&scratch.memory, site ? t->sites.count : t->types.count, 1);
@@ -162,7 +163,7 @@ static int snapshot_at(lua_State *L)
     }
     char text[SCRIPT_ROOT_BYTES];
     struct err e = {STATUS_NOT_FOUND, "not in a live block"};
-    if (script_address_text(&b->snapshot, address, text, sizeof text)) {
+    if (script_address_text(b, address, text, sizeof text)) {
         err_set(&e, STATUS_NOT_FOUND, "%s", text);
         return script_fail(L, &e);
     }

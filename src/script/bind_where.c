@@ -39,10 +39,10 @@ static const char *text_option(struct where *w, const char *word)
 
 static void want_type(struct where *w)
 {
-    const struct types *t = &w->b->types;
     const char *name = text_option(w, "type");
     if (!name)
         return;
+    const struct types *t = script_types(w->L, w->b, 1);
     u8 *ok = types_take(&w->scratch.memory, t->types.count, 1);
     if (!script_match_types(w->L, t, name, w->pattern, ok))
         w->filter.nothing = true;

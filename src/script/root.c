@@ -3,7 +3,8 @@
  * root.c - roots as people read them.
  *
  * Context: pure.
- * Invariant: a place in a module is given as address - bias, which is what nm and addr2line take.
+ * Invariant: a place in a module is the variable there, where debug information knows it, else
+ * address - bias, which is what nm and addr2line take.
  * Registers are in the order of the System V ABI's DWARF numbers (AMD64 supplement, figure 3.36),
  * as FORMAT.md's word i is register i.
  */
@@ -33,22 +34,27 @@ static const char *file_of(const struct snapshot *s, u32 module)
     return slash ? slash + 1 : path;
 }
 
-static size_t data_text(const struct snapshot *s, const struct snapshot_root *root, u64 address,
-                        const char *place, char *out, size_t size)
+static size_t data_text(const struct bind_snapshot *b, const struct snapshot_root *root,
+                        u64 address, const char *place, char *out, size_t size)
 {
+    const struct snapshot *s = &b->snapshot;
     const char *name = s->strings + root->name;
+    char variable[SCRIPT_FIELD_BYTES];
     if (*name)
         return text_format(out, size, "global %s%s", name, place);
     if (!root->module)
         return text_format(out, size, "global 0x%llx", (unsigned long long)address);
     u64 in_file = address - s->modules[root->module - 1].bias;
+    if (types_variable_text(&b->types, root->module, in_file, variable, sizeof variable))
+        return text_format(out, size, "global %s", variable);
     return text_format(out, size, "global %s+0x%llx", file_of(s, root->module),
                        (unsigned long long)in_file);
 }
 
-static size_t area_text(const struct snapshot *s, const struct snapshot_root *root, u64 address,
-                        bool whole, char *out, size_t size)
+static size_t area_text(const struct bind_snapshot *b, const struct snapshot_root *root,
+                        u64 address, bool whole, char *out, size_t size)
 {
+    const struct snapshot *s = &b->snapshot;
     char thread[THREAD_BYTES], place[PLACE_BYTES] = "";
     const char *name = s->strings + root->name;
     u64 offset = address - root->lo;
@@ -70,7 +76,7 @@ static size_t area_text(const struct snapshot *s, const struct snapshot_root *ro
         return text_format(out, size, "thread-local of %s%s%s%s", thread, *name ? " " : "", name,
                            place);
     case SNAPSHOT_ROOT_DATA:
-        return data_text(s, root, address, place, out, size);
+        return data_text(b, root, address, place, out, size);
     case SNAPSHOT_ROOT_MAPPING:
         if (*name)
             return text_format(out, size, "mapping %s%s", name, place);
@@ -85,16 +91,19 @@ static size_t area_text(const struct snapshot *s, const struct snapshot_root *ro
     return 0;
 }
 
-size_t script_root_text(const struct snapshot *s, u32 root_edge, bool whole, char *out, size_t size)
+size_t script_root_text(const struct bind_snapshot *b, u32 root_edge, bool whole, char *out,
+                        size_t size)
 {
+    const struct snapshot *s = &b->snapshot;
     const struct snapshot_root_edge *edge = &s->root_edges[root_edge - 1];
-    return area_text(s, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge), whole, out,
+    return area_text(b, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge), whole, out,
                      size);
 }
 
 /* A named or narrower root says more than the mapping around it. */
-size_t script_address_text(const struct snapshot *s, u64 address, char *out, size_t size)
+size_t script_address_text(const struct bind_snapshot *b, u64 address, char *out, size_t size)
 {
+    const struct snapshot *s = &b->snapshot;
     const struct snapshot_root *best = NULL;
     for (u32 i = 0; i < s->root_count; i++) {
         const struct snapshot_root *r = &s->roots[i];
@@ -103,5 +112,5 @@ size_t script_address_text(const struct snapshot *s, u64 address, char *out, siz
             (!best || r->hi - r->lo < best->hi - best->lo))
             best = r;
     }
-    return best ? area_text(s, best, address, false, out, size) : 0;
+    return best ? area_text(b, best, address, false, out, size) : 0;
 }

@@ -26,6 +26,8 @@
     X(custom_allocations, allocations)                                                             \
     X(custom_frees, frees) X(misuses, misuses)
 
+struct catalog;
+
 struct host_stats {
 #define X(name) u64 name;
     HOST_STATS(X)
@@ -74,6 +76,9 @@ struct host {
     void (*print)(void *context, const char *text, size_t bytes);
     /* Is the block at that address, born in that epoch, still there? */
     bool (*alive)(void *context, u64 address, u32 birth);
+    /* What debug information says of the module with that build-id; NULL when it is not there.
+     * It stays as long as the host. */
+    const struct catalog *(*catalog)(void *context, const u8 *build_id, u32 build_id_bytes);
 };
 
 struct script_limits {

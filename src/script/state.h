@@ -67,6 +67,8 @@ static inline struct script *script_of(lua_State *L)
 #define SCRIPT_SLOT_WAITING "moonheap.waiting" /* path -> {coroutine, environment, stamp} */
 #define SCRIPT_SLOT_FIND    "moonheap.find"    /* string.find */
 #define SCRIPT_SLOT_FORMAT  "moonheap.format"  /* string.format */
+#define SCRIPT_SLOT_TOLD     "moonheap.told"     /* what heap.istype said */
+#define SCRIPT_SLOT_SUBTYPES "moonheap.subtypes" /* what heap.subtype said */
 
 /* --- memory.c, limits.c -------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "catalog/catalog.h"
 #include "script/script.h"
 #include "snapshot/snapshot.h"
 #include "tool.h"
@@ -28,10 +29,21 @@ static void keep(struct snapshot *s)
     (void)s;
 }
 
+/* What the script runs on. */
+struct saved {
+    struct snapshot file;
+    struct catalog_shelf *catalogs;
+};
+
+static const struct snapshot *file_of(const void *context)
+{
+    return &((const struct saved *)context)->file;
+}
+
 static bool give_view(void *context, bool graph, struct snapshot *s, struct host_held **held,
                       struct err *e)
 {
-    const struct snapshot *file = context;
+    const struct snapshot *file = file_of(context);
     if (graph && !(file->meta->flags & SNAPSHOT_FLAG_GRAPH))
         return err_set(e, STATUS_UNSUPPORTED,
                        "this snapshot was saved without references; say heap.snapshot{graph=false}");
@@ -45,8 +57,8 @@ static bool give_view(void *context, bool graph, struct snapshot *s, struct host
 static bool give_stats(void *context, struct host_stats *stats, struct err *e)
 {
     (void)e;
-    const struct snapshot_meta *meta = ((const struct snapshot *)context)->meta;
-    const struct snapshot_custom *custom = ((const struct snapshot *)context)->custom;
+    const struct snapshot_meta *meta = file_of(context)->meta;
+    const struct snapshot_custom *custom = file_of(context)->custom;
     *stats = (struct host_stats){
 #define X(name) .name = meta->name,
         HOST_STATS(X)
@@ -61,7 +73,7 @@ static bool give_stats(void *context, struct host_stats *stats, struct err *e)
 static bool give_threads(void *context, struct host_thread *out, u32 max, u32 *count, struct err *e)
 {
     (void)e;
-    const struct snapshot *file = context;
+    const struct snapshot *file = file_of(context);
     *count = 0;
     for (u32 i = 0; i < file->thread_count && *count < max; i++) {
         const struct snapshot_thread *t = &file->threads[i];
@@ -76,7 +88,7 @@ static bool give_threads(void *context, struct host_thread *out, u32 max, u32 *c
 
 static struct option_track give_recording(void *context)
 {
-    const struct snapshot_meta *meta = ((const struct snapshot *)context)->meta;
+    const struct snapshot_meta *meta = file_of(context)->meta;
     bool sampled = meta->flags & SNAPSHOT_FLAG_SAMPLED;
     return (struct option_track){sampled ? TRACK_SAMPLE : TRACK_FULL, meta->sample_bytes};
 }
@@ -92,6 +104,12 @@ static void print_out(void *context, const char *text, size_t bytes)
 {
     (void)context;
     fwrite(text, 1, bytes, stdout);
+}
+
+static const struct catalog *give_catalog(void *context, const u8 *build_id, u32 build_id_bytes)
+{
+    struct saved *saved = context;
+    return saved->catalogs ? catalog_shelf_find(saved->catalogs, build_id, build_id_bytes) : NULL;
 }
 
 static char *join(char **words, int count)
@@ -117,9 +135,10 @@ int tool_script_main(int argc, char **argv)
     if (argc < 3)
         return tool_usage("script", "which snapshot, and which script?");
     struct err e = {0};
-    struct snapshot file;
-    if (!snapshot_open_file(&file, argv[1], &e))
+    struct saved saved = {0};
+    if (!snapshot_open_file(&saved.file, argv[1], &e))
         return tool_cannot("script", "%s", e.text);
+    saved.catalogs = catalog_shelf_create(environ);
 
     struct options options;
     options_read(&options, environ, complain);
@@ -128,13 +147,14 @@ int tool_script_main(int argc, char **argv)
         .memory_bytes = options.lua_memory,
     };
     struct host host = {
-        .context = &file,
+        .context = &saved,
         .snapshot = give_view,
         .stats = give_stats,
         .threads = give_threads,
         .recording = give_recording,
         .every = ignore_timer,
         .print = print_out,
+        .catalog = give_catalog,
     };
     int status = TOOL_CANNOT;
     char *args = join(argv + 3, argc - 3);
@@ -144,7 +164,7 @@ int tool_script_main(int argc, char **argv)
             .path = argv[2],
             .cause = "request",
             .args = args,
-            .pid = (int)file.meta->pid,
+            .pid = (int)saved.file.meta->pid,
             .n = 1,
         };
         struct script_outcome outcome = script_run(script, &run);
@@ -156,6 +176,7 @@ int tool_script_main(int argc, char **argv)
         tool_cannot("script", "%s", args ? e.text : "out of memory");
     }
     free(args);
-    snapshot_close(&file);
+    catalog_shelf_destroy(saved.catalogs);
+    snapshot_close(&saved.file);
     return status;
 }

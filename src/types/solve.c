@@ -12,14 +12,7 @@
 #include <string.h>
 
 #include "solve.h"
-
-struct types_solution {
-    struct types_arena arena;
-    struct shapes shapes;
-    u32 *shape_of_type;        /* by type id, 0 = a name alone */
-    struct types_names before; /* t->types as types_build left it */
-    jmp_buf out;
-};
+#include "subtypes.h"
 
 /* --- classes ------------------------------------------------------------------------------- */
 
@@ -166,11 +159,15 @@ static void mark_into(struct solve *x)
 
 /* --- names --------------------------------------------------------------------------------- */
 
-/* A name to be: a shape, and for arrays how many of it. */
+/* A name to be: a shape, and for arrays how many of it; or one that a subtype has given. */
 struct named {
     u32 shape, form;
     u64 count;
+    const char *given;
 };
+
+/* In the column of shapes while it becomes one of names. */
+#define IS_NAMED 0x80000000u
 
 struct naming {
     struct named *list;
@@ -196,6 +193,7 @@ static u32 naming_of(struct solve *x, struct naming *n, struct named name)
     if (n->count == n->room)
         naming_grow(x, n);
     u64 mask = 2 * (u64)n->room - 1, h = name.shape * 0x9e3779b97f4a7c15u;
+    h ^= (u64)(uintptr_t)name.given * 0xc4ceb9fe1a85ec53u;
     h ^= (name.count * 8 + name.form) * 0xff51afd7ed558ccdu;
     for (u64 at = (h ^ h >> 32) & mask;; at = (at + 1) & mask) {
         if (!n->slots[at]) {
@@ -204,7 +202,8 @@ static u32 naming_of(struct solve *x, struct naming *n, struct named name)
             return n->count - 1;
         }
         const struct named *there = &n->list[n->slots[at] - 1];
-        if (there->shape == name.shape && there->form == name.form && there->count == name.count)
+        if (there->shape == name.shape && there->form == name.form && there->count == name.count &&
+            there->given == name.given)
             return n->slots[at] - 1;
     }
 }
@@ -214,7 +213,7 @@ static struct named name_of(const struct solve *x, u32 b)
     const struct shape *p = shapes_get(&x->shapes, x->shape[b]);
     u64 bytes = snapshot_block_bytes(x->s, (block_id){b});
     enum shape_form form = shapes_form(p, bytes);
-    struct named name = {x->shape[b], FORM_EXACT, 0};
+    struct named name = {x->shape[b], FORM_EXACT, 0, NULL};
     if (x->source[b] == TYPES_SOURCE_TAG) /* the program's own word, as it stands */
         return name;
     if (form == FORM_BYTES)
@@ -230,8 +229,8 @@ static const char *name_text(struct solve *x, const struct named *name)
 {
     const struct shape *p = shapes_get(&x->shapes, name->shape);
     char text[2000];
-    if (name->form == FORM_EXACT)
-        return p->name;
+    if (name->given || name->form == FORM_EXACT)
+        return name->given ? name->given : p->name;
     if (name->form == FORM_BYTES)
         text_format(text, sizeof text, "%s[]", p->name);
     else
@@ -242,15 +241,47 @@ static const char *name_text(struct solve *x, const struct named *name)
     return copy;
 }
 
+static bool is_decided(const struct solve *x, u32 b)
+{
+    return x->source[b] != TYPES_SOURCE_UNKNOWN && x->source[b] != SOLVE_PENDING;
+}
+
+struct subtyping {
+    struct solve *x;
+    struct naming *n;
+    u32 *shape; /* by block, before any was named */
+};
+
+static void name_subtype(void *context, u32 b, const char *name)
+{
+    struct subtyping *c = context;
+    struct named named = {c->shape[b], FORM_EXACT, 0, name};
+    c->x->shape[b] = naming_of(c->x, c->n, named) | IS_NAMED;
+}
+
+static void name_subtypes(struct solve *x, struct naming *n, const struct types_ask *ask)
+{
+    if (!ask->sub_count || !ask->read)
+        return;
+    u64 blocks = (u64)x->s->block_count + 1;
+    struct subtyping c = {x, n, types_take(x->scratch, blocks, sizeof(u32))};
+    for (u32 b = 1; b < blocks; b++)
+        c.shape[b] = is_decided(x, b) ? x->shape[b] : 0;
+    for (u32 i = 0; i < ask->sub_count; i++)
+        subtypes_find(&x->shapes, ask, &ask->subs[i], c.shape, name_subtype, &c);
+}
+
 /* The column of types: site names for what is not known, and the ids of the names of shapes. */
-static void name_blocks(struct solve *x, struct types_solution *solution, struct types_names *names)
+static void name_blocks(struct solve *x, const struct types_ask *ask,
+                        struct types_solution *solution, struct types_names *names)
 {
     const struct snapshot *s = x->s;
     const struct types *t = x->t;
     struct naming n = {0};
+    name_subtypes(x, &n, ask);
     for (u32 b = 1; b <= s->block_count; b++)
-        if (x->source[b] != TYPES_SOURCE_UNKNOWN && x->source[b] != SOLVE_PENDING)
-            x->shape[b] = naming_of(x, &n, name_of(x, b));
+        if (is_decided(x, b) && !(x->shape[b] & IS_NAMED))
+            x->shape[b] = naming_of(x, &n, name_of(x, b)) | IS_NAMED;
     types_names_init(names, t->types.count + n.count, x->keep);
     for (u32 i = 1; i < t->types.count; i++)
         types_names_add(names, t->types.text[i]);
@@ -261,8 +292,8 @@ static void name_blocks(struct solve *x, struct types_solution *solution, struct
         solution->shape_of_type[ids[i]] = n.list[i].shape;
     }
     for (u32 b = 1; b <= s->block_count; b++) {
-        if (x->source[b] != TYPES_SOURCE_UNKNOWN && x->source[b] != SOLVE_PENDING) {
-            x->shape[b] = ids[x->shape[b]];
+        if (is_decided(x, b)) {
+            x->shape[b] = ids[x->shape[b] & ~IS_NAMED];
             continue;
         }
         x->shape[b] = t->type_of_stack[s->block_stack[b - 1]];
@@ -331,7 +362,7 @@ bool types_solve(struct types *t, const struct types_ask *ask, struct err *e)
     shapes_init(&x.shapes, s, catalogs, x.keep);
     find(&x, ask);
     struct types_names names;
-    name_blocks(&x, solution, &names);
+    name_blocks(&x, ask, solution, &names);
     types_arena_free(&scratch);
 
     solution->shapes = x.shapes;

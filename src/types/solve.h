@@ -11,6 +11,15 @@
 
 #include "shapes.h"
 
+/* What stays after types_solve. */
+struct types_solution {
+    struct types_arena arena;
+    struct shapes shapes;
+    u32 *shape_of_type;        /* by type id, 0 = a name alone */
+    struct types_names before; /* t->types as types_build left it */
+    jmp_buf out;
+};
+
 /* Blocks of one stack and one size: as good as always of one type. */
 struct solve_class {
     u32 stack, blocks;

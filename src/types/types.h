@@ -106,10 +106,22 @@ struct types_told {
     const char *site, *type; /* a site's text, or its function alone */
 };
 
+/* Objects of a type told apart by what a field points to: by its symbol, or by the string that
+ * `name_field` of it is. */
+struct types_sub {
+    const char *type, *field, *name_field; /* NULL: by symbol */
+};
+
 struct types_ask {
     const struct catalog *const *catalogs; /* by module id, NULL where none is; NULL: none at all */
     const struct types_told *told;         /* the later ones overrule */
     u32 told_count;
+    const struct types_sub *subs;
+    u32 sub_count;
+    /* Reads the program's memory: bytes copied, fewer where there is none. NULL: subs have no say.
+     */
+    size_t (*read)(void *context, u64 address, void *out, size_t bytes);
+    void *context;
     u64 memory_limit; /* bytes, for the time of the call and after */
 };
 
@@ -120,6 +132,40 @@ struct types_ask {
 bool types_solve(struct types *t, const struct types_ask *ask, struct err *e);
 /* Gives back what types_solve took; *t is as types_build left it. */
 void types_free(struct types *t);
+
+/* --- members ------------------------------------------------------------------------------- */
+
+/* The member at an offset of a block: "next", "buckets[7].key", "[3].next" in an array; returns the
+ * bytes written, 0 when nothing is known of the place. */
+size_t types_field_text(const struct types *t, block_id b, u64 offset, char *out, size_t size);
+/* The variable at an address of a module's file, with the member of it: "table.buckets[7]". */
+size_t types_variable_text(const struct types *t, u32 module, u64 address, char *out, size_t size);
+
+/* X(NAME) */
+#define TYPES_VALUES(X)                                                                            \
+    X(INTEGER)                                                                                     \
+    X(UNSIGNED)                                                                                    \
+    X(FLOAT)                                                                                       \
+    X(BOOLEAN)                                                                                     \
+    X(POINTER)                                                                                     \
+    X(STRING)     /* a pointer to characters */                                                    \
+    X(CHARACTERS) /* an array of them */                                                           \
+    X(WHOLE)      /* a struct, a union, another array */
+enum types_value {
+#define X(name) TYPES_VALUE_##name,
+    TYPES_VALUES(X)
+#undef X
+};
+
+/* What lies in a block under a name. */
+struct types_field {
+    u64 offset, bytes; /* in the block */
+    enum types_value value;
+    u32 bit_offset, bit_size; /* size 0: no bit field */
+};
+/* "id", "link.next", "buckets[7]", "[3].id"; false when the block's type has no such member, or it
+ * lies beyond the block. */
+bool types_field_find(const struct types *t, block_id b, const char *path, struct types_field *f);
 
 static inline type_id types_of_block(const struct types *t, block_id b)
 {

@@ -31,6 +31,15 @@ static u32 group_of(const struct solve *x, u32 block, bool by_stack)
     return by_stack ? x->s->block_stack[block - 1] : x->class_of[block];
 }
 
+/* Of another size than those that voted: does the shape fill it, and not just begin it? */
+static bool fits_any_size(const struct solve *x, u32 block, u32 shape)
+{
+    const struct shape *p = shapes_get(&x->shapes, shape);
+    enum shape_form form = shapes_form(p, snapshot_block_bytes(x->s, (block_id){block}));
+    return !(p->flags & SHAPE_MADE_UP) &&
+           (form > FORM_PREFIX || (form == FORM_PREFIX && p->flags & SHAPE_BEGINS));
+}
+
 /* Gives the blocks that are not known the shape that nearly all of their group have. */
 static void vote(struct solve *x, struct tally *tallies, bool by_stack)
 {
@@ -59,8 +68,7 @@ static void vote(struct solve *x, struct tally *tallies, bool by_stack)
         if ((source != TYPES_SOURCE_UNKNOWN && source != SOLVE_PENDING) || !t->agreeing ||
             (u64)t->agreeing * SHARE_OF < (u64)t->known * SHARE)
             continue;
-        const struct shape *p = shapes_get(&x->shapes, t->shape);
-        if (shapes_form(p, snapshot_block_bytes(x->s, (block_id){b})) != FORM_NONE)
+        if (!by_stack || fits_any_size(x, b, t->shape))
             solve_decide(x, b, t->shape, TYPES_SOURCE_VOTE);
     }
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Is what docs/scripting.md says true: is there what it lists, is not what it calls later?"""
+"""Is what docs/scripting.md says true: is there what it lists?"""
 import os
 import re
 
@@ -38,23 +38,12 @@ def answer(script, victim="/bin/cat"):
 
 
 def test_functions_that_work_are_there():
-    names = [m for call, meaning in rows() if "*later*" not in meaning for m in methods(call)]
+    names = [m for call, meaning in rows() for m in methods(call)]
     check(("heap", "wait") in names and ("set", "where") in names, "understood", names)
     script = OBJECTS + "".join(
         f'print("{o}.{n}", type(objects.{o}.{n}))\n' for o, n in names)
     missing = [line for line in answer(script).splitlines() if not line.endswith("\tfunction")]
     check(not missing, "documented and not there", *missing)
-
-
-def test_functions_of_later_say_so():
-    names = [m for call, meaning in rows() if "*later*" in meaning for m in methods(call)
-             if m != ("heap", "snapshot")]
-    check(("b", "field") in names and ("heap", "istype") in names, "understood", names)
-    script = OBJECTS + "".join(
-        f'print("{o}.{n}", pcall(function() return objects.{o}.{n}(objects.{o}) end))\n'
-        for o, n in names)
-    wrong = [line for line in answer(script).splitlines() if "this version does not" not in line]
-    check(not wrong, "they work, or do not say that they will", *wrong)
 
 
 def test_fields():

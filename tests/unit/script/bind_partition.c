@@ -63,7 +63,7 @@ static void every_key(void **state)
                 "thread\t1\tmain 4711\t7\ttrue\ttrue\n"
                 "age\t1\t<1m\t7\ttrue\ttrue\n"
                 "tag\t1\tuntagged\t7\ttrue\ttrue\n");
-    fake_fails(&f, "heap.snapshot():by('colour')", "there is no key 'colour'; use type, site");
+    fake_fails(&f, "heap.snapshot():by('colour')", "there is no key 'colour'; use type, type_source, site");
     fake_fails(&f, "heap.snapshot():by()", "string expected");
 }
 

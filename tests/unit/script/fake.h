@@ -172,7 +172,8 @@ static inline void fake_begin(struct fake *f)
                             fake_drop_held,
                             fake_every,
                             fake_print,
-                            fake_alive};
+                            fake_alive,
+                            NULL};
     f->limits = (struct script_limits){.timeout_ns = 20000000000, .memory_bytes = 64 << 20};
     f->cause = "signal";
     f->args = "";
