@@ -116,15 +116,20 @@ void agent_answer_end(int connection, bool ok, u64 took_ns, u64 pause_ns);
 /* What a script sees of the live process. */
 struct agent_live {
     struct agent_output *output;
-    struct elf_names *names; /* remembered from snapshot to snapshot */
-    u64 every_ns;            /* the timer that the script wants */
+    struct agent_names *names; /* remembered from snapshot to snapshot */
+    u64 every_ns;              /* the timer that the script wants */
     struct catalog_shelf *catalogs;
 };
 
 void agent_live_host(struct agent_live *live, struct host *host);
 
-/* Adds the sections NAMES and FRAME_NAMES. */
-bool agent_names_write(struct elf_names *names, struct snapshot_writer *w);
+/* What is known of code addresses; NULL when memory is out. It lasts as long as the process. */
+struct agent_names *agent_names_create(void);
+/* Adds the sections NAMES, FRAME_NAMES, LINES and FRAME_LINES; without `lines` the latter are empty.
+ * Where lines are missing for another reason than that nobody knows them, *note says why. */
+enum { AGENT_NOTE_BYTES = 160 };
+bool agent_names_write(struct agent_names *names, struct snapshot_writer *w, bool lines,
+                       char note[AGENT_NOTE_BYTES]);
 
 /* Is there room for one more? */
 bool agent_held_room(struct err *e);

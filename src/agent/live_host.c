@@ -101,9 +101,11 @@ static bool host_snapshot(void *context, bool graph, struct snapshot *s, struct 
     if (!freeze(&w, graph, held != NULL, &kept, e))
         return false;
     if (!live->names)
-        live->names = elf_names_create();
-    if (live->names)
-        agent_names_write(live->names, &w);
+        live->names = agent_names_create();
+    char note[AGENT_NOTE_BYTES];
+    if (live->names && agent_names_write(live->names, &w, agent.options.lines, note) && *note &&
+        live->output)
+        agent_output_format(live->output, "moonheap: %s\n", note);
     if (!snapshot_writer_finish(&w, s, e)) {
         if (kept)
             freeze_held_end(kept);

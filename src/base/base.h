@@ -13,6 +13,7 @@
 #include "heap.h"
 #include "ids.h"
 #include "log.h"
+#include "lookup.h"
 #include "maps.h"
 #include "options.h"
 #include "own.h"

@@ -20,6 +20,31 @@
 
 enum { NS_PER_SECOND = 1000000000 };
 
+long sys_clone(u64 flags, void *stack_end, int *tid, void (*act)(void *), void *argument)
+{
+    register void *kept_argument __asm__("r12") = argument;
+    register void (*kept_act)(void *) __asm__("r13") = act;
+    register u64 r10 __asm__("r10") = 0;
+    register u64 r8 __asm__("r8") = 0;
+    long result;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "mov %[argument], %%rdi\n\t"
+                     "call *%[act]\n\t"
+                     "mov %[exit], %%eax\n\t"
+                     "xor %%edi, %%edi\n\t"
+                     "syscall\n\t"
+                     "1:"
+                     : "=a"(result)
+                     : "a"((long)SYS_clone), "D"(flags), "S"(stack_end), "d"(tid), "r"(r10),
+                       "r"(r8), [argument] "r"(kept_argument), [act] "r"(kept_act),
+                       [exit] "i"(SYS_exit)
+                     : "rcx", "r11", "memory", "cc");
+    return result;
+}
+
 int sys_open(const char *path, int flags, int mode)
 {
     long fd;

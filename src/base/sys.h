@@ -33,6 +33,11 @@ static ALWAYS_INLINE long sys_call6(long n, long a, long b, long c, long d, long
 #define sys_call(n, a, b, c) sys_call6((n), (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define sys_failed(r)        ((unsigned long)(r) >= -4095UL)
 
+/* clone(2) as the kernel has it, since libc's wrapper is for threads of libc only: calls
+ * act(argument) on a stack that ends at `stack_end` (a multiple of 16) and ends that process when it
+ * returns. `tid` is where CLONE_PARENT_SETTID puts the number. Returns that, or a negated errno. */
+long sys_clone(u64 flags, void *stack_end, int *tid, void (*act)(void *), void *argument);
+
 int sys_open(const char *path, int flags, int mode);
 void sys_close(int fd);
 long sys_read(int fd, void *buffer, size_t bytes);

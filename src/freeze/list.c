@@ -38,6 +38,6 @@ u64 freeze_estimate_bytes(void)
                 FREEZE_BIG_ROOM * sizeof(struct snapshot_big_size) + (8u << 20);
     /* Both move on until the listing begins; names of functions come on top. */
     u64 blocks = 2 * (u64)freeze_blocks_room();
-    u64 names = 200 * (nodes < (1u << 22) ? nodes : 1u << 22) + FREEZE_STRINGS_ROOM;
+    u64 names = 400 * (nodes < (1u << 22) ? nodes : 1u << 22) + FREEZE_STRINGS_ROOM;
     return blocks * per_block + (2 * nodes + (1u << 20)) * per_node + names + fixed;
 }

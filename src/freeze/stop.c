@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -24,32 +23,9 @@ enum {
     TICK_MS = 10,
 };
 
-/* clone(2) as the kernel has it: libc's wrapper would do for threads of libc only. Calls tracer_run
- * on the new stack and ends that process when it returns. */
-static long clone_tracer(struct stop *s)
+static void run(void *s)
 {
-    register struct stop *argument __asm__("r12") = s;
-    register void (*act)(struct stop *) __asm__("r13") = tracer_run;
-    register u64 r10 __asm__("r10") = 0;
-    register u64 r8 __asm__("r8") = 0;
-    u64 flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED;
-    long result;
-    __asm__ volatile("syscall\n\t"
-                     "test %%rax, %%rax\n\t"
-                     "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
-                     "mov %[argument], %%rdi\n\t"
-                     "call *%[act]\n\t"
-                     "mov %[exit], %%eax\n\t"
-                     "xor %%edi, %%edi\n\t"
-                     "syscall\n\t"
-                     "1:"
-                     : "=a"(result)
-                     : "a"((long)SYS_clone), "D"(flags), "S"(s->stack + STACK_BYTES), "d"(0L),
-                       "r"(r10),
-                       "r"(r8), [argument] "r"(argument), [act] "r"(act), [exit] "i"(SYS_exit)
-                     : "rcx", "r11", "memory", "cc");
-    return result;
+    tracer_run(s);
 }
 
 /* Yama's scope 1 lets only ancestors trace, but for one that was named (prctl(2)). */
@@ -135,7 +111,8 @@ static void start_tracer(struct stop *s)
 {
     u64 all = ~0UL, before = 0;
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, 8, 0, 0);
-    long made = clone_tracer(s);
+    long made = sys_clone(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED,
+                          s->stack + STACK_BYTES, NULL, run, s);
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8, 0, 0);
     if (sys_failed(made)) {
         give_up(s, (int)made);

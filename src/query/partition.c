@@ -109,10 +109,25 @@ void query_partition_members(struct query_partition *p, const struct types_memor
     p->members = members;
 }
 
+/* Is it a site in that function, whatever the line? "make (x.c:3)" is one in "make". */
+static bool is_site_in(const char *text, const char *function)
+{
+    size_t length = strlen(function);
+    return length && !strncmp(text, function, length) && !strncmp(text + length, " (", 2);
+}
+
 u32 query_partition_find(const struct query_partition *p, const char *key)
 {
-    for (u32 i = 0; i < p->row_count; i++)
-        if (query_group_is(p->view, &p->by, p->rows[i].group, key))
+    u32 near = p->row_count, nears = 0;
+    bool sites = p->by.key == QUERY_KEY_SITE || p->by.key == QUERY_KEY_TYPE;
+    for (u32 i = 0; i < p->row_count; i++) {
+        u32 group = p->rows[i].group;
+        if (query_group_is(p->view, &p->by, group, key))
             return i;
-    return p->row_count;
+        if (sites && is_site_in(p->by.texts[group], key)) {
+            near = i;
+            nears++;
+        }
+    }
+    return nears == 1 ? near : p->row_count;
 }

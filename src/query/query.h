@@ -199,7 +199,8 @@ void query_partition_build(struct query_partition *p, const struct query_set *se
 /* Lists the blocks of each row, which makes a row's set cost no more than the row. */
 void query_partition_members(struct query_partition *p, const struct types_memory *keep,
                              const struct types_memory *scratch);
-/* The row with that key; row_count when there is none. */
+/* The row with that key, or of sites the only one in a function of that name; row_count when there is
+ * none. */
 u32 query_partition_find(const struct query_partition *p, const char *key);
 
 #define QUERY_NO_ROW UINT32_MAX

@@ -23,6 +23,7 @@ enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_CANNOT = 2 };
     X(poke, "[options] PID...", "run the script in a process and show its output here")            \
     X(ps, "", "list the processes that have Moonheap inside")                                      \
     X(script, "SNAPSHOT SCRIPT [ARG...]", "run a script on a saved snapshot")                      \
+    X(lookup, "", "answer a process that asks for files and lines")                               \
     X(help, "[COMMAND]", "explain a command")
 
 struct tool_command {

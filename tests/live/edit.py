@@ -78,8 +78,8 @@ def test_two_signal_window():
         program.ask("node 20")
         program.ask("buffer 3")
         body = program.run().body
-        check(re.search(r"signal\s+make_node\s+20\s+2080\b", body), "nodes in the window", body)
-        check(re.search(r"signal\s+make_buffer\s+3\s+3000\b", body), "buffers in the window", body)
+        check(re.search(r"signal\s+make_node \(puppet\.c:\d+\)\s+20\s+2080\b", body), "nodes in the window", body)
+        check(re.search(r"signal\s+make_buffer \(puppet\.c:\d+\)\s+3\s+3000\b", body), "buffers in the window", body)
         check(program.run().body == "opened", "then it begins anew", program.said())
 
 

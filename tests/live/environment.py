@@ -102,7 +102,7 @@ def test_stack_limit():
     for limit in (4, 64, 200):
         with Program([victim("recurse")], script=script, stack=limit) as program:
             program.hear()
-            depth[limit] = program.run().body.count("recurse")
+            depth[limit] = program.run().body.count("recurse (")
     check(2 <= depth[4] <= 4, "a limit of 4 frames", depth)
     check(60 <= depth[64] <= 64, "a limit of 64 frames", depth)
     check(depth[200] == 101, "all hundred and one calls within a limit of 200", depth)

@@ -11,7 +11,8 @@ from harness import Program, check, main, victim
 
 
 def test_small_stacks_in_signal_storms():
-    with Program([victim("stacks"), "2"], script="print(#heap.snapshot{graph=false})") as program:
+    with Program([victim("stacks"), "2"], script="print(#heap.snapshot{graph=false})",
+                 lines=0) as program:
         sent = 0
         while not select.select([program.process.stdout], [], [], 0.001)[0]:
             program.signal()

@@ -24,12 +24,12 @@ print("unreachable", table.concat(lost, " "))
 
 # size: what `why` must begin with
 HOLDERS = {
-    1001: r"global unheld\+0x\w+ → site:hold$",
-    1002: r"global unheld\+0x\w+ → site:hold$",
+    1001: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\)$",
+    1002: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\)$",
     1003: r"thread-local of thread unheld \d+",
     1004: r"thread-local of thread unheld \d+",
-    1005: r"global unheld\+0x\w+ → site:hold\+0x0 → site:hold$",
-    1006: r"global unheld\+0x\w+ → site:hold \(only by: interior pointer\)$",
+    1005: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\)\+0x0 → site:hold \(unheld\.c:\d+\)$",
+    1006: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\) \(only by: interior pointer\)$",
     1007: r"mapping",
     1008: r"stack of thread unheld \d+",
 }

@@ -153,7 +153,8 @@ def test_python_signalled():
     expected = None
     for moonheap in (False, True):
         with Program([PYTHON3, "-B", "-c", PYTHON], moonheap=moonheap, script=LOOK,
-                     out="out.%p.txt", PYTHONHASHSEED="0", PYTHONMALLOC="malloc") as program:
+                     out="out.%p.txt", PYTHONHASHSEED="0", PYTHONMALLOC="malloc",
+                     lines=0) as program:
             text, sent = b"", 0
             while True:
                 if service.harness.select.select([program.process.stdout], [], [], 0.02)[0]:

@@ -53,7 +53,7 @@ def test_first_session():
     finally:
         shutil.rmtree(folder)
     check(out.count("DBG>> debug_script.lua run ") == 4, "four answers by poke", out)
-    check(re.search(r"^global session_server\+0x\w+ → site:make_session$", out, re.M),
+    check(re.search(r"^global session_server\+0x\w+ → site:make_session \(session_server\.c:34\)$", out, re.M),
           "and why it is still there", out)
     check(errors.count("DBG>> debug_script.lua run 5, ") == 1, "and one by the signal", errors)
     check("1 000" in out and "make_session" in out, "the leak is seen", out)

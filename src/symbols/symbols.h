@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * symbols.h - the door of symbols: where in the source code an address is, by the debug information
+ * of its file.
+ *
+ * Context: tool: it maps files, allocates, and trusts libdw with what may be a hostile file. It
+ * never runs in the program's process.
+ * Invariant: an answer comes only from a file whose build-id is the one that was asked for (when one
+ * was); nothing is kept between two calls.
+ */
+#ifndef MOONHEAP_SYMBOLS_SYMBOLS_H
+#define MOONHEAP_SYMBOLS_SYMBOLS_H
+
+#include "base/base.h"
+
+/* An address in a file, in the instruction that is meant: for a return address one less. */
+struct symbols_question {
+    const char *path;
+    const u8 *build_id;
+    u32 build_id_bytes; /* 0: any file at that path will do */
+    u64 address;        /* a virtual address of the file */
+};
+
+struct symbols_line {
+    const char *function; /* demangled, without parameters; "" when unknown */
+    const char *file;     /* path as the compiler has it; "" when unknown */
+    u32 line;             /* from 1; 0 when unknown */
+};
+
+/* What is found of question number `question`: 1 to LOOKUP_DEPTH_MAX lines, innermost inlined
+ * function first. The texts are gone after the call. */
+typedef void symbols_found(void *context, u32 question, const struct symbols_line *lines, u32 depth);
+
+/* Looks all of them up and calls found() for those of which anything is known, in no order, each
+ * once. debug_path is a list of folders as gdb and elfutils take it ("+:.debug:/usr/lib/debug"), or
+ * NULL for the usual places. Each file is opened once and closed again. When memory is out, fewer
+ * are found. */
+void symbols_lookup(const struct symbols_question *questions, u32 count, const char *debug_path,
+                    symbols_found *found, void *context);
+
+/* Reads one struct lookup_question (base/lookup.h) from `in`, answers on `out`. */
+bool symbols_serve(int in, int out, struct err *e);
+
+#endif
