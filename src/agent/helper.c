@@ -95,6 +95,8 @@ static bool move(struct relay *r, size_t *sent)
         long wrote = sys_call(SYS_write, 0, r->question + *sent, r->question_bytes - *sent);
         if (wrote > 0)
             *sent += (size_t)wrote;
+        if (*sent == r->question_bytes)
+            sys_call(SYS_shutdown, 0, SHUT_WR, 0);
         return wrote > 0 || wrote == -EAGAIN;
     }
     long got = sys_read(0, r->answer + r->got, r->room - r->got);

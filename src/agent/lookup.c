@@ -141,6 +141,8 @@ static bool take_line(struct answer *a, struct agent_place *const *places, u32 c
     memcpy(&line, a->bytes, sizeof line);
     a->bytes += sizeof line;
     a->left -= sizeof line;
+    if (line.mark != LOOKUP_LINE)
+        return false;
     if (line.address != a->address)
         settle(a, places);
     *whole = line.address == LOOKUP_END;

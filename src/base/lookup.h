@@ -19,6 +19,7 @@
 #include "attr.h"
 
 #define LOOKUP_VERSION 1u
+#define LOOKUP_LINE    0x4d4f4f4eu
 #define LOOKUP_END     UINT32_MAX
 
 enum {
@@ -44,6 +45,7 @@ struct lookup_address {
 };
 
 struct lookup_line {
+    u32 mark;                       /* LOOKUP_LINE: what says anything else is no helper */
     u32 address;                    /* which of the question, from 0; or LOOKUP_END */
     u32 line;                       /* 0: unknown */
     u32 function_bytes, file_bytes; /* of the texts that follow, without NUL; 0: unknown */

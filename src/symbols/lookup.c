@@ -205,6 +205,7 @@ void symbols_lookup(const struct symbols_question *questions, u32 count, const c
                        .context = context,
                        .elf = elf_names_create()};
     struct item *items = malloc((count ? count : 1) * sizeof *items);
+    unsetenv("DEBUGINFOD_URLS"); /* libdwfl would fetch debug information from there */
     if (l.elf && items) {
         for (u32 i = 0; i < count; i++)
             items[i] = (struct item){.address = questions[i].address, .question = i};

@@ -60,8 +60,8 @@ static void send_answer(void *context, u32 question, const struct symbols_line *
 {
     struct output *o = context;
     for (u32 i = 0; i < depth; i++) {
-        struct lookup_line line = {question, lines[i].line, sent_bytes(lines[i].function),
-                                   sent_bytes(lines[i].file)};
+        struct lookup_line line = {LOOKUP_LINE, question, lines[i].line,
+                                   sent_bytes(lines[i].function), sent_bytes(lines[i].file)};
         put(o, &line, sizeof line);
         put(o, lines[i].function, line.function_bytes);
         put(o, lines[i].file, line.file_bytes);
@@ -138,7 +138,7 @@ static bool answer(const struct question *q, struct output *o)
     }
     symbols_lookup(questions, count, NULL, send_answer, o);
     free(questions);
-    struct lookup_line end = {.address = LOOKUP_END};
+    struct lookup_line end = {.mark = LOOKUP_LINE, .address = LOOKUP_END};
     put(o, &end, sizeof end);
     flush(o);
     return !o->failed;

@@ -20,7 +20,8 @@ const char tool_script_details[] =
     "The script is the one that would run in the process. heap.snapshot() gives the saved snapshot,\n"
     "however often it is called, and heap.stats() its figures; what needs the live process (reading\n"
     "memory, starting and stopping) answers 'not available offline'. The limits on scripts and their\n"
-    "variables are the same (MOONHEAP_SCRIPT_TIMEOUT, MOONHEAP_LUA_MEMORY).\n"
+    "variables are the same (MOONHEAP_SCRIPT_TIMEOUT, MOONHEAP_LUA_MEMORY). A snapshot without files\n"
+    "and lines gets those that debug information on this machine has (MOONHEAP_LINES=0: does not).\n"
     "Exit status: 0, 1 when the script failed, 2 when the snapshot cannot be read.\n";
 
 /* Closing a view must leave the file open for the next one. */
@@ -142,6 +143,9 @@ int tool_script_main(int argc, char **argv)
 
     struct options options;
     options_read(&options, environ, complain);
+    struct tool_lines lines = {0};
+    if (options.lines)
+        tool_lines_add(&lines, &saved.file);
     struct script_limits limits = {
         .timeout_ns = options.script_timeout_ns,
         .memory_bytes = options.lua_memory,
@@ -178,5 +182,6 @@ int tool_script_main(int argc, char **argv)
     free(args);
     catalog_shelf_destroy(saved.catalogs);
     snapshot_close(&saved.file);
+    tool_lines_free(&lines);
     return status;
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "snapshot/snapshot.h"
 
 enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_CANNOT = 2 };
 
@@ -47,6 +48,20 @@ void tool_warn(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Finds libmoonheap.so: MOONHEAP_LIBRARY, else beside this command. */
 bool tool_library_find(char *out, size_t size, struct err *e);
+
+/* --- files and lines of a saved snapshot (lines.c) ----------------------------------------- */
+
+struct tool_lines {
+    char *names;
+    u32 *frame_names, *frame_lines;
+    struct snapshot_line *lines;
+    u32 line_count;
+};
+
+/* Adds to the view what debug information on this machine says of files with the same build-id, when
+ * the snapshot has no lines by itself. The view may be used until tool_lines_free. */
+void tool_lines_add(struct tool_lines *l, struct snapshot *s);
+void tool_lines_free(struct tool_lines *l);
 
 /* --- what a program file is (target.c) ------------------------------------------------------ */
 
