@@ -13,7 +13,7 @@ struct index index_custom = {.shift = 3, .more_bytes = 1ul << (INDEX_REGION_BITS
 enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), WINDOW_PAGES = 256, READ_TRIES = 1000 };
 
 /* One page more than the region needs: the last block's second word may lie behind it. */
-static size_t leaf_bytes(const struct index *x)
+size_t index_leaf_bytes(const struct index *x)
 {
     return (8ul << (INDEX_REGION_BITS - x->shift)) + PAGE_BYTES + x->more_bytes;
 }
@@ -28,11 +28,11 @@ COLD u64 *index_make_leaf(struct index *x, u64 address)
     if (address >> INDEX_ADDRESS_BITS)
         return NULL;
     u64 **place = &x->root[address >> INDEX_REGION_BITS], *none = NULL;
-    u64 *leaf = sys_map(leaf_bytes(x));
+    u64 *leaf = sys_map(index_leaf_bytes(x));
     if (!leaf)
         return NULL;
     if (!__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        sys_unmap(leaf, leaf_bytes(x));
+        sys_unmap(leaf, index_leaf_bytes(x));
     return index_slot(x, address);
 }
 
@@ -45,7 +45,7 @@ void index_clear(struct index *x)
 {
     for (u64 i = 0; i < COUNT_OF(x->root); i++)
         if (PEEK(&x->root[i]))
-            sys_discard(x->root[i], leaf_bytes(x));
+            sys_discard(x->root[i], index_leaf_bytes(x));
 }
 
 static void decode(const struct index *x, u64 region, u64 slot, u64 word, u64 next,
@@ -85,14 +85,10 @@ bool index_read(const struct index *x, u64 address, struct track_block *b)
     return slot && read_slot(x, region, (u64)(slot - x->root[region]), b);
 }
 
-/* Which of the pages from `page` on were ever touched? Reading an untouched one would make the
- * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there.
- */
-static void touched_pages(const struct index *x, const u64 *leaf, u64 page, u64 count,
-                          u64 present[WINDOW_PAGES])
+void index_touched_pages(const struct index *x, const u64 *leaf, u64 page, u64 count, u64 *present)
 {
     if (x->more_bytes) { /* one byte a page of slots says it, see custom.c */
-        const u8 *used = (const u8 *)leaf + leaf_bytes(x) - x->more_bytes + page;
+        const u8 *used = (const u8 *)leaf + index_leaf_bytes(x) - x->more_bytes + page;
         for (u64 i = 0; i < count; i++)
             present[i] = PEEK(&used[i]);
         return;
@@ -115,7 +111,7 @@ u64 index_own_bytes(const struct index *x)
         u64 pages = leaf ? leaf_slots(x) / PAGE_SLOTS : 0;
         for (u64 page = 0; page < pages; page += WINDOW_PAGES) {
             u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
-            touched_pages(x, leaf, page, count, present);
+            index_touched_pages(x, leaf, page, count, present);
             for (u64 i = 0; i < count; i++)
                 touched += present[i] != 0;
         }
@@ -152,7 +148,7 @@ u32 track_list(struct track_cursor *c, struct track_block *out, u32 max)
         u64 page = slot / PAGE_SLOTS;
         while (page < pages) {
             u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
-            touched_pages(x, leaf, page, count, present);
+            index_touched_pages(x, leaf, page, count, present);
             for (u64 i = 0; i < count; i++, page++) {
                 if (!present[i])
                     continue;

@@ -133,6 +133,12 @@ static inline u8 *index_behind_leaf(const struct index *x, u64 address)
 void index_clear(struct index *x);
 /* Bytes of it that are in memory. */
 u64 index_own_bytes(const struct index *x);
+/* Bytes of address space of a leaf. */
+size_t index_leaf_bytes(const struct index *x);
+/* Which pages of a leaf, from `page` on, were ever touched? Reading an untouched one would make the
+ * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there. */
+void index_touched_pages(const struct index *x, const u64 *leaf, u64 page, u64 count,
+                         u64 *present);
 /* Before the first block: how far apart the allocator's blocks are. */
 void index_start(bool glibc);
 

@@ -78,6 +78,10 @@ u32 track_list(struct track_cursor *c, struct track_block *out, u32 max);
 /* The live block of that sort that begins at `address`; false when none does. */
 bool track_at(u64 address, bool custom, struct track_block *out);
 
+/* When the process is likely to be cloned again: makes the recorder's memory quick to clone. Takes
+ * a tenth of a second for each 200 MB of it, where it is not yet. */
+void track_collapse(void);
+
 /* Moves the epoch: blocks recorded from now on are born later than the returned epoch, blocks
  * recorded before are born in it or earlier. Epochs also move by themselves as time passes. */
 u32 track_epoch_advance(void);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * collapse.c - the index in huge pages, where it is full of blocks.
+ *
+ * Context: agent, frozen. Threads run on and record.
+ * Invariant: what the index holds does not change, and no more than a sixteenth of what is
+ * collapsed was not in memory before.
+ * Why: cloning a process copies an entry for each of its pages, and that is what threads stand
+ * still for. The index of a large heap is a fifth as large as the heap; of 2 MiB pages it adds
+ * nothing to speak of (measured: a heap of 740 MB is cloned in a fifth less time; one that is in
+ * huge pages itself in 1 ms instead of 9).
+ * Why after an image, and not before: the copying takes longer than all else that goes before the
+ * stop, and who took one image will take others.
+ * Why not huge pages from the start: a sparse heap would pay 2 MiB for each 8 MiB of addresses
+ * that hold a block, and a small program for its first. Only who takes snapshots gains from them.
+ */
+#include <sys/mman.h>
+
+#include "index.h"
+
+#ifndef MADV_COLLAPSE /* Linux 6.1; glibc 2.37 */
+#define MADV_COLLAPSE 25
+#endif
+
+enum {
+    HUGE_PAGES = 512,
+    HUGE_BYTES = HUGE_PAGES * PAGE_BYTES,
+    FULL = HUGE_PAGES / 16 * 15,
+};
+
+static bool is_full(u64 leaf, u64 at)
+{
+    u64 present[HUGE_PAGES];
+    u32 touched = 0;
+    index_touched_pages(&index_malloced, (const u64 *)(uintptr_t)leaf, (at - leaf) / PAGE_BYTES,
+                        HUGE_PAGES, present);
+    for (u32 i = 0; i < HUGE_PAGES; i++)
+        touched += present[i] != 0;
+    return touched >= FULL;
+}
+
+/* Whole rows at once: each call first waits for all processors to put aside what they have in
+ * hand, up to 20 ms on a busy machine. */
+static void collapse_leaf(u64 leaf)
+{
+    u64 end = leaf + index_leaf_bytes(&index_malloced);
+    for (u64 at = ROUND_UP(leaf, (u64)HUGE_BYTES), from = at; at + HUGE_BYTES <= end; from = at) {
+        while (at + HUGE_BYTES <= end && is_full(leaf, at))
+            at += HUGE_BYTES;
+        if (at > from)
+            sys_call(SYS_madvise, from, at - from, MADV_COLLAPSE);
+        at += HUGE_BYTES;
+    }
+}
+
+void track_collapse(void)
+{
+    for (u64 region = 0; region < COUNT_OF(index_malloced.root); region++) {
+        u64 leaf = (u64)(uintptr_t)ACQUIRE(&index_malloced.root[region]);
+        if (leaf)
+            collapse_leaf(leaf);
+    }
+}
