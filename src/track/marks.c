@@ -21,7 +21,7 @@ bool track_marked(void)
 static u32 mark(u32 stack, u32 frame)
 {
     POKE(&used, true);
-    u32 marked = trie_intern(stack, &frame, 1, NULL);
+    u32 marked = trie_intern(stack, &frame, 1, &marked);
     return marked ? marked : stack;
 }
 

@@ -36,8 +36,6 @@ struct walk_step {
     u64 cfa_slot;     /* where the address of the place's slot was read; 0 = it follows from
                          registers */
     u64 rule;         /* unwind rule of pc */
-    u32 frame;        /* its number */
-    u32 node;         /* trie node of the stack from the outermost frame to this one */
     bool rbp_matters; /* a frame further out is found through this value of rbp */
 };
 
@@ -69,12 +67,15 @@ struct thread {
     u32 last_count;
     u32 last_generation;                     /* of the frames it was walked by */
     bool last_cut;                           /* it went on beyond last[0] */
+    bool any_more;                           /* a bit of read_more may be set */
     struct walk_place places[STACK_LIMIT_MAX]; /* outermost first */
-    struct walk_step last[STACK_LIMIT_MAX];    /* the same frames */
+    struct walk_step last[STACK_LIMIT_MAX];    /* the same frames; so for the next two */
+    u32 frames[STACK_LIMIT_MAX];               /* as the trie has them, frames[0] with TRIE_CUT */
+    u32 nodes[STACK_LIMIT_MAX];                /* of the stack from the outermost frame to this */
     u64 read_more[STACK_LIMIT_MAX / 64];       /* a bit for each that is more than its place */
     struct walk_place fresh_places[STACK_LIMIT_MAX]; /* innermost first */
     struct walk_step fresh[STACK_LIMIT_MAX];
-    u32 words[STACK_LIMIT_MAX], nodes[STACK_LIMIT_MAX]; /* what the trie is asked, and answers */
+    u32 fresh_frames[STACK_LIMIT_MAX];
 
     struct {
         struct maps_reader reader;

@@ -181,17 +181,16 @@ u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes)
         u32 next = trie_find(node, frames[i]);
         if (!next) {
             u32 first = trie_add(node, frames + i, count - i);
-            for (u32 k = i; first && nodes && k < count; k++)
-                nodes[k] = first + k - i;
-            if (first)
-                return first + count - i - 1;
+            if (LIKELY(first)) {
+                for (u32 k = i; k < count; k++)
+                    nodes[k] = first + k - i;
+                return nodes[count - 1];
+            }
             next = trie_find(node, frames[i]);
         }
         if (!next)
             return 0;
-        if (nodes)
-            nodes[i] = next;
-        node = next;
+        nodes[i] = node = next;
     }
     return node;
 }

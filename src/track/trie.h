@@ -35,8 +35,8 @@ u32 trie_find(u32 parent, u32 frame);
  * has no such callee. They are numbered from the result on; 0 when there is no room, or when
  * another thread was faster (trie_find knows the first of them then). */
 u32 trie_add(u32 parent, const u32 *frames, u32 count);
-/* The node of a stack below another one, found or made; 0 when there is no room. nodes[0..count),
- * unless NULL, gets the node of each frame. */
+/* The node of a stack below another one, found or made; 0 when there is no room. nodes[0..count)
+ * gets the node of each frame. No frames: the parent. */
 u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes);
 
 u64 trie_own_bytes(void);

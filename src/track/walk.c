@@ -35,6 +35,7 @@ static ALWAYS_INLINE void mark(struct thread *t, u32 i)
     const struct walk_step *s = &t->last[i];
     u64 more = s->cfa_slot || (s->rbp_matters && s->rbp_slot);
     t->read_more[i / 64] = (t->read_more[i / 64] & ~(1ul << i % 64)) | more << i % 64;
+    t->any_more |= more != 0;
 }
 
 static bool more_is_intact(const struct thread *t, u32 i)
@@ -61,7 +62,7 @@ static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, i32 *broken)
             *broken = k;
             return false;
         }
-    for (i32 w = i / 64; w >= 0; w--) {
+    for (i32 w = i / 64; UNLIKELY(t->any_more) && w >= 0; w--) {
         u64 bits = t->read_more[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
         for (; bits; bits &= bits - 1)
             if (!more_is_intact(t, (u32)(w * 64 + __builtin_ctzl(bits)))) {
@@ -76,31 +77,27 @@ static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, i32 *broken)
  * another. Drops `over` steps of the `kept` outermost ones; the node of the rest. */
 static COLD u32 shorten(struct thread *t, u32 kept, u32 over)
 {
-    u32 node = 0;
-    memmove(&t->places[0], &t->places[over], (kept - over) * sizeof t->places[0]);
-    memmove(&t->last[0], &t->last[over], (kept - over) * sizeof t->last[0]);
-    t->last_cut = true;
-    for (u32 i = 0; i < kept - over; i++)
-        t->words[i] = t->last[i].frame;
-    if (kept > over) {
-        t->words[0] |= TRIE_CUT;
-        node = trie_intern(0, t->words, kept - over, t->nodes);
-    }
-    for (u32 i = 0; i < kept - over; i++) {
-        t->last[i].node = t->nodes[i];
+    u32 left = kept - over;
+    memmove(&t->places[0], &t->places[over], left * sizeof t->places[0]);
+    memmove(&t->last[0], &t->last[over], left * sizeof t->last[0]);
+    memmove(&t->frames[0], &t->frames[over], left * sizeof t->frames[0]);
+    for (u32 i = 0; i < left; i++)
         mark(t, i);
-    }
-    return node;
+    t->last_cut = true;
+    t->frames[0] |= TRIE_CUT;
+    return trie_intern(0, t->frames, left, t->nodes);
 }
 
 /* Takes new steps into the remembered stack, above its `kept` outermost ones, and gives the node
  * of the whole. */
 static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
 {
-    if (kept == 0)
+    if (kept == 0) {
         t->last_cut = cut;
+        t->any_more = false;
+    }
     u32 over = kept + fresh_count > walk_limit ? kept + fresh_count - walk_limit : 0;
-    u32 node = kept ? t->last[kept - 1].node : 0;
+    u32 node = kept ? t->nodes[kept - 1] : 0;
     bool matters = kept ? t->last[kept - 1].rbp_matters : false;
     if (UNLIKELY(over)) {
         node = shorten(t, kept, over);
@@ -111,11 +108,11 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
             return 0;
         }
     }
-    for (u32 i = 0; i < fresh_count; i++) {
-        struct walk_step *s = &t->last[kept + i];
-        *s = t->fresh[fresh_count - 1 - i];
-        t->places[kept + i] = t->fresh_places[fresh_count - 1 - i];
-        t->words[i] = s->frame;
+    for (u32 i = kept, from = fresh_count; from-- > 0; i++) {
+        struct walk_step *s = &t->last[i];
+        *s = t->fresh[from];
+        t->places[i] = t->fresh_places[from];
+        t->frames[i] = t->fresh_frames[from];
         if (rule_kind(s->rule) == RULE_END || rule_kind(s->rule) == RULE_LOST)
             matters = false;
         else if (rule_uses_rbp(s->rule))
@@ -123,13 +120,11 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
         else if (rule_rbp_depth(s->rule))
             matters = false;
         s->rbp_matters = matters;
-        mark(t, kept + i);
+        mark(t, i);
     }
     if (kept == 0 && cut)
-        t->words[0] |= TRIE_CUT;
-    node = trie_intern(node, t->words, fresh_count, t->nodes);
-    for (u32 i = 0; i < fresh_count; i++)
-        t->last[kept + i].node = t->nodes[i];
+        t->frames[0] |= TRIE_CUT;
+    node = trie_intern(node, &t->frames[kept], fresh_count, &t->nodes[kept]);
     t->last_count = node ? kept + fresh_count : 0;
     return node;
 }
@@ -150,19 +145,19 @@ static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
     while (reached && n < walk_limit) {
         u64 pc = f.registers[CFI_RA];
         result = unwind_step(t, &f);
-        t->nodes[n++] = frames_find(t, pc).number;
+        t->fresh_frames[n++] = frames_find(t, pc).number;
         if (result != UNWIND_STEPPED)
             break;
     }
     if (!reached)
-        t->nodes[n++] = frames_find(t, origin->pc).number;
+        t->fresh_frames[n++] = frames_find(t, origin->pc).number;
     if (result == UNWIND_LOST)
         t->cut_stacks++;
     for (u32 i = 0; i < n; i++)
-        t->words[i] = t->nodes[n - 1 - i];
+        t->frames[i] = t->fresh_frames[n - 1 - i];
     if (result != UNWIND_END)
-        t->words[0] |= TRIE_CUT;
-    u32 node = trie_intern(0, t->words, n, NULL);
+        t->frames[0] |= TRIE_CUT;
+    u32 node = trie_intern(0, t->frames, n, t->nodes);
     t->last_count = 0; /* what was read, and where, is not known */
     return node;
 }
@@ -175,8 +170,8 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         !unwind_on_stack(t, at.slot)) {
         t->last_count = 0;
         t->cut_stacks++;
-        u32 frame = frames_find(t, origin->pc).number | TRIE_CUT;
-        return trie_intern(0, &frame, 1, NULL);
+        t->frames[0] = frames_find(t, origin->pc).number | TRIE_CUT;
+        return trie_intern(0, t->frames, 1, t->nodes);
     }
     u64 hi = t->stacks[0].hi - 8;
     u32 generation = ACQUIRE(&frames_generation);
@@ -195,12 +190,15 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
             i32 broken;
             if (LIKELY(intact(t, j, &broken))) {
                 /* the state is the same, but this walk read it in other places */
-                t->last[j].rbp = s.rbp;
-                t->last[j].rbp_slot = s.rbp_slot;
-                t->last[j].cfa_slot = s.cfa_slot;
-                mark(t, (u32)j);
+                struct walk_step *same = &t->last[j];
+                same->rbp = s.rbp;
+                if (same->rbp_slot != s.rbp_slot || same->cfa_slot != s.cfa_slot) {
+                    same->rbp_slot = s.rbp_slot;
+                    same->cfa_slot = s.cfa_slot;
+                    mark(t, (u32)j);
+                }
                 t->last_count = (u32)j + 1;
-                return n == 0 ? t->last[j].node : adopt(t, t->last_count, n, false);
+                return n == 0 ? t->nodes[j] : adopt(t, t->last_count, n, false);
             }
             j = broken - 1;
         }
@@ -210,7 +208,7 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
             return adopt(t, 0, n, false);
         struct frame_found found = frames_find(t, at.pc);
         s.rule = found.rule;
-        s.frame = found.number;
+        t->fresh_frames[n] = found.number;
         t->fresh_places[n] = at;
         t->fresh[n++] = s;
         u64 sp = at.slot + 8, cfa;

@@ -106,8 +106,8 @@ static void a_known_stack_is_continued_in_place(void **unused)
 {
     (void)unused;
     u32 outer[2] = {frame_of(1, 3), frame_of(2, 3)}, inner = frame_of(3, 3), other = frame_of(4, 3);
-    u32 node = trie_intern(0, outer, 2, NULL), before = track_node_count();
-    u32 first = trie_intern(node, &inner, 1, NULL), second = trie_intern(node, &other, 1, NULL);
+    u32 nodes[2], node = trie_intern(0, outer, 2, nodes), before = track_node_count();
+    u32 first = trie_intern(node, &inner, 1, nodes), second = trie_intern(node, &other, 1, nodes);
     assert_int_equal(track_node(first).parent, node);
     assert_int_equal(track_node(second).parent, node);
     assert_int_not_equal(first, second);
@@ -121,7 +121,7 @@ static void a_cut_stack_is_another_one(void **unused)
 {
     (void)unused;
     u32 frame = frame_of(6, 2), cut_frame = frame | TRIE_CUT;
-    u32 whole = trie_intern(0, &frame, 1, NULL), cut = trie_intern(0, &cut_frame, 1, NULL);
+    u32 node, whole = trie_intern(0, &frame, 1, &node), cut = trie_intern(0, &cut_frame, 1, &node);
     assert_int_not_equal(whole, cut);
     assert_false(track_node(whole).cut);
     assert_true(track_node(cut).cut);
