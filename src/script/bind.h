@@ -192,6 +192,7 @@ int script_set_closure(lua_State *L);
 int script_set_retained(lua_State *L);
 int script_set_paths(lua_State *L);
 int script_set_clusters(lua_State *L);
+int script_path_dot(lua_State *L);
 int script_set_dot(lua_State *L);
 int script_block_referrers(lua_State *L);
 int script_block_referents(lua_State *L);

@@ -152,6 +152,14 @@ static int snapshot_site(lua_State *L)
     return 1;
 }
 
+/* The first 64 KiB are never mapped (vm.mmap_min_addr), nor is the upper half of the addresses. */
+static const char *what_holds_no_block(const struct snapshot *s, u64 address)
+{
+    if (address < 1 << 16 || address >> 47)
+        return "unmapped";
+    return s->edge_row ? "free memory of an allocator, or unmapped" : "not in a live block";
+}
+
 static int snapshot_at(lua_State *L)
 {
     struct bind_snapshot *b = script_check_snapshot(L, 1);
@@ -162,7 +170,8 @@ static int snapshot_at(lua_State *L)
         return 1;
     }
     char text[SCRIPT_ROOT_BYTES];
-    struct err e = {STATUS_NOT_FOUND, "not in a live block"};
+    struct err e = {STATUS_NOT_FOUND, ""};
+    err_set(&e, STATUS_NOT_FOUND, "%s", what_holds_no_block(&b->snapshot, address));
     if (script_address_text(b, address, text, sizeof text)) {
         err_set(&e, STATUS_NOT_FOUND, "%s", text);
         return script_fail(L, &e);
@@ -172,7 +181,7 @@ static int snapshot_at(lua_State *L)
         const char *path = b->snapshot.strings + m->path, *slash = strrchr(path, '/');
         if (address >= m->lo && address < m->hi && !m->gone)
             err_set(&e, STATUS_NOT_FOUND, "%s+0x%llx", slash ? slash + 1 : path,
-                    (unsigned long long)(address - m->lo));
+                    (unsigned long long)(address - m->bias));
     }
     return script_fail(L, &e);
 }

@@ -79,6 +79,9 @@ struct host {
     /* What debug information says of the module with that build-id; NULL when it is not there.
      * It stays as long as the host. */
     const struct catalog *(*catalog)(void *context, const u8 *build_id, u32 build_id_bytes);
+    /* Makes a picture, "svg", "png" or "pdf", of a DOT file. NULL: the script says how to. */
+    bool (*render)(void *context, const char *dot, const char *picture, const char *format,
+                   struct err *e);
 };
 
 struct script_limits {

@@ -113,6 +113,13 @@ static const struct catalog *give_catalog(void *context, const u8 *build_id, u32
     return saved->catalogs ? catalog_shelf_find(saved->catalogs, build_id, build_id_bytes) : NULL;
 }
 
+static bool render(void *context, const char *dot, const char *picture, const char *format,
+                   struct err *e)
+{
+    (void)context;
+    return tool_render(dot, picture, format, e);
+}
+
 static char *join(char **words, int count)
 {
     size_t bytes = 1;
@@ -159,6 +166,7 @@ int tool_script_main(int argc, char **argv)
         .every = ignore_timer,
         .print = print_out,
         .catalog = give_catalog,
+        .render = render,
     };
     int status = TOOL_CANNOT;
     char *args = join(argv + 3, argc - 3);

@@ -89,4 +89,9 @@ void tool_process_free(struct tool_process *p);
  * NULL). The caller frees it. NULL with errno set on failure. */
 char *tool_read_file(const char *path, size_t *bytes);
 
+/* --- pictures (render.c) ------------------------------------------------------------------- */
+
+/* Makes a picture of a DOT file with Graphviz's `dot`, when it is there. */
+bool tool_render(const char *dot, const char *picture, const char *format, struct err *e);
+
 #endif

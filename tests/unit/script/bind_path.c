@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tests of paths and pictures as scripts see them.
+ * Tests of paths as scripts see them.
  */
 #include "held.h"
 
@@ -69,29 +69,6 @@ static void paths_of_sets(void **state)
     fake_fails(&f, HELD "s:all():paths{limt = 3}", "unknown option 'limt'");
 }
 
-static void pictures(void **state)
-{
-    (void)state;
-    fake_prints(&f, HELD "local t = block(5):why():dot() print(t)",
-                "digraph heap {\n    rankdir=LR;\n    node [shape=box, fontname=monospace];\n"
-                "    r4 [shape=ellipse, label=\"global server+0x40\"];\n"
-                "    b1 [label=\"site:table\\n0x1000\\n256 B\"];\n"
-                "    r4 -> b1 [label=\"\"];\n"
-                "    b5 [label=\"site:leaf\\n0x5000\\n64 B\"];\n"
-                "    b1 -> b5 [label=\"+0x8\"];\n}\n\n");
-    fake_prints(&f,
-                HELD
-                "local path = run.script:gsub('[^/]*$', 'x.dot')\n"
-                "print(s:all():dot(path, {limit = 2})) local t = io.open(path):read('a')\n"
-                "print(t:find('and 10 more blocks', 1, true) ~= nil, t == s:all():dot{limit = 2},"
-                " #s:all():dot() > #t)\n"
-                "print(block(5):why():dot(path), #io.open(path):read('a') < 500)\n"
-                "print(s:all():dot('/nowhere/x.dot'))",
-                "true\ntrue\ttrue\ttrue\ntrue\ttrue\n"
-                "nil\tcannot write /nowhere/x.dot: No such file or directory\n");
-    fake_fails(&f, HELD "s:all():dot('x', 3)", "table expected");
-}
-
 /* Links of two types by turns, which no run can stand for. */
 static void long_paths(void **state)
 {
@@ -123,7 +100,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(why, begin, end),
         cmocka_unit_test_setup_teardown(printed, begin, end),
         cmocka_unit_test_setup_teardown(paths_of_sets, begin, end),
-        cmocka_unit_test_setup_teardown(pictures, begin, end),
         cmocka_unit_test_setup_teardown(long_paths, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

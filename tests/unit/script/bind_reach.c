@@ -69,10 +69,10 @@ static void addresses(void **state)
     (void)state;
     fake_prints(&f,
                 "local s = heap.snapshot() for _, a in ipairs{0x400048, 0x7f0010, 0x7e0008,"
-                " 0x480000, 8} do print(s:at(a)) end",
+                " 0x480000, 0x990000, 8} do print(s:at(a)) end",
                 "nil\tglobal server+0x48\nnil\tstack of thread main 4711 +0x10\n"
                 "nil\tdead stack of thread main 4711 +0x8\nnil\tserver+0x80000\n"
-                "nil\tnot in a live block\n");
+                "nil\tfree memory of an allocator, or unmapped\nnil\tunmapped\n");
 }
 
 static void missed_threads_are_said_once(void **state)

@@ -70,9 +70,9 @@ static void at_an_address(void **state)
     (void)state;
     fake_prints(&f, "local s = heap.snapshot()\n"
                     "print(s:at(0x1000).addr == 0x1000, s:at(0x1063).size, s:at(0x2000).site)\n"
-                    "print(s:at(0x1064)) print(s:at(0x400040)) print(s:at(-1))\n",
+                    "print(s:at(0x11064)) print(s:at(0x400040)) print(s:at(-1)) print(s:at(8))\n",
                 "true\t100\tmake_session\nnil\tnot in a live block\nnil\tserver+0x40\n"
-                "nil\tnot in a live block\n");
+                "nil\tunmapped\nnil\tunmapped\n");
 }
 
 static void since(void **state)

@@ -41,7 +41,7 @@ static void why(void **state)
     runs("why", "0x8000",
          "0x8000  64 B  site:lost  from lost  19.0 s old\nnothing holds it: it is unreachable\n"
          "retains 2 blocks, 128 B\n");
-    runs("why", "8", "0x8 is in no live block: not in a live block\n");
+    runs("why", "8", "0x8 is in no live block: unmapped\n");
     runs("why", "x",
          "usage: why ADDRESS [PATHS]   (an address in the block, such as 0x55d0c8a0)\n");
 }

@@ -173,6 +173,7 @@ static inline void fake_begin(struct fake *f)
                             fake_every,
                             fake_print,
                             fake_alive,
+                            NULL,
                             NULL};
     f->limits = (struct script_limits){.timeout_ns = 20000000000, .memory_bytes = 64 << 20};
     f->cause = "signal";
