@@ -19,8 +19,14 @@ enum {
     FUNCTIONS_MAX = 32, /* inlined into one another at one address */
     OWN_FRAMES = 3,     /* functions that are no wrappers, outwards from the innermost */
     FRAMES_MAX = 24,
-    LEVEL_COST = 12, /* weight that each of them further out costs */
-    SECOND_MAX = 64, /* members of what a function handles, looked at as well */
+    LEVEL_COST = 12,   /* weight that each of them further out costs */
+    HANDLER_COST = 40, /* the same, where one further in handles structs of its own */
+    SECOND_MAX = 64,   /* members of what a function handles, looked at as well */
+    MEMBER_DEPTH = 3,
+    WEIGHT_RETURNED = 90, /* returned, and of that very size */
+    WEIGHT_HANDLED = 80,  /* in a variable, and of that very size */
+    WEIGHT_DOUBTFUL = 55, /* returned, but something that hangs on it is of that size too */
+    WEIGHT_TEXT = 40,     /* characters are returned, and nothing else fits */
 };
 
 /* Sizes of all blocks that one place allocated: the frames from the innermost up to some frame. */
@@ -141,7 +147,7 @@ static u32 weight_of(const struct shape *p, const struct clue_place *place, bool
     if (!p->size || p->flags & SHAPE_BYTES)
         return 0;
     if (place->least == place->most && place->least == p->size)
-        return returned ? 90 : 80;
+        return returned ? WEIGHT_RETURNED : WEIGHT_HANDLED;
     if (p->unit_bytes && place->least >= p->unit_at)
         return returned ? 85 : 65;
     if (place->divisor % p->size == 0 && !(p->flags & SHAPE_BEGINS))
@@ -171,23 +177,27 @@ static void consider(struct solve *x, struct clue_choice *best, u32 shape, u32 w
 
 /* What the members of what a function handles point to: `s->name = malloc(...)`. */
 static void consider_members(struct solve *x, struct clue_choice *best, u32 module, u32 type,
-                             const struct clue_place *place)
+                             const struct clue_place *place, u32 depth)
 {
     const struct catalog *k = x->shapes.catalogs[module];
     type = catalog_plain(k, type);
-    if (!type || k->types[type - 1].kind != CATALOG_STRUCT)
+    if (!type || depth > MEMBER_DEPTH || place->least != place->most)
         return;
     const struct catalog_type *t = &k->types[type - 1];
+    if (t->kind != CATALOG_STRUCT && t->kind != CATALOG_UNION)
+        return;
     for (u32 i = t->first; i < t->first + t->count && i < t->first + SECOND_MAX; i++) {
         u32 plain = catalog_plain(k, k->members[i].type);
-        if (!plain || k->types[plain - 1].kind != CATALOG_POINTER)
+        if (plain && k->types[plain - 1].kind != CATALOG_POINTER) {
+            consider_members(x, best, module, plain, place, depth + 1);
             continue;
-        u32 target = catalog_plain(k, k->types[plain - 1].target);
-        if (!target || k->types[target - 1].size != place->least || place->least != place->most)
+        }
+        u32 target = plain ? catalog_plain(k, k->types[plain - 1].target) : 0;
+        if (!target || k->types[target - 1].size != place->least)
             continue;
         u32 shape = shapes_of(&x->shapes, module, target);
-        if (shape && weight_of(shapes_get(&x->shapes, shape), place, false) == 80)
-            consider(x, best, shape, 80);
+        if (shape && weight_of(shapes_get(&x->shapes, shape), place, false) == WEIGHT_HANDLED)
+            consider(x, best, shape, WEIGHT_HANDLED);
     }
 }
 
@@ -236,10 +246,12 @@ static u32 wrapper_clue(struct solve *x, u32 module, const struct catalog_functi
     return p->size && place->divisor % p->size == 0 ? shape : 0;
 }
 
+/* What a function that is no wrapper says. Two things of one size that it handles, or that hang on
+ * what it handles, are left to references to decide. */
 static struct clue_choice own_clue(struct solve *x, u32 module, const struct catalog_function *f,
                                    const struct clue_place *place)
 {
-    struct clue_choice best = {0};
+    struct clue_choice best = {0}, others;
     const struct catalog *k = x->shapes.catalogs[module];
     u32 returned = f->returns ? shapes_of(&x->shapes, module, f->returns) : 0;
     if (returned)
@@ -249,13 +261,33 @@ static struct clue_choice own_clue(struct solve *x, u32 module, const struct cat
         if (shape)
             consider(x, &best, shape, weight_of(shapes_get(&x->shapes, shape), place, false));
     }
-    if (best.weight >= 85)
-        return best;
+    others = best;
+    others.weight = others.weight > WEIGHT_HANDLED ? WEIGHT_HANDLED : others.weight;
     if (f->returns)
-        consider_members(x, &best, module, f->returns, place);
+        consider_members(x, &others, module, f->returns, place, 0);
     for (u32 i = f->first; i < f->first + f->count; i++)
-        consider_members(x, &best, module, k->hints[i], place);
+        consider_members(x, &others, module, k->hints[i], place, 0);
+    if (best.weight > WEIGHT_HANDLED && others.several) {
+        best.weight = WEIGHT_DOUBTFUL;
+        return best;
+    }
+    if (best.weight <= WEIGHT_HANDLED)
+        best = others;
+    if (!best.shape && returned && shapes_get(&x->shapes, returned)->flags & SHAPE_BYTES)
+        best = (struct clue_choice){returned, WEIGHT_TEXT, false};
     return best;
+}
+
+/* Does it say what it handles? One that handles nothing with members is a wrapper by its nature. */
+static bool handles_structs(struct solve *x, u32 module, const struct catalog_function *f)
+{
+    const struct catalog *k = x->shapes.catalogs[module];
+    for (u32 i = f->first; i < f->first + f->count; i++) {
+        u32 shape = shapes_of(&x->shapes, module, k->hints[i]);
+        if (shape && shapes_get(&x->shapes, shape)->flags & SHAPE_STRUCT)
+            return true;
+    }
+    return false;
 }
 
 /* --- one class ----------------------------------------------------------------------------- */
@@ -264,7 +296,7 @@ static void class_clue(struct clue_search *c, struct solve_class *class)
 {
     struct solve *x = c->x;
     const struct snapshot *s = x->s;
-    u32 own = 0;
+    u32 own = 0, cost = 0;
     for (struct clue_walk w = {.node = class->stack}; next_frame(c, &w);) {
         const struct snapshot_frame *frame = &s->frames[w.frame - 1];
         const struct catalog *k = frame->module ? x->shapes.catalogs[frame->module] : NULL;
@@ -289,12 +321,13 @@ static void class_clue(struct clue_search *c, struct solve_class *class)
             struct clue_choice best = own_clue(x, frame->module, f, place);
             if (best.weight >= CLUE_STRONG && best.several)
                 return;
-            if (best.shape && !best.several && best.weight > LEVEL_COST * own + class->weight) {
+            if (best.shape && !best.several && best.weight > cost + class->weight) {
                 class->clue = best.shape;
-                class->weight = (u8)(best.weight - LEVEL_COST * own);
+                class->weight = (u8)(best.weight - cost);
             }
-            if (class->weight >= CLUE_STRONG)
+            if (class->weight >= CLUE_STRONG || f->returns)
                 return;
+            cost += handles_structs(x, frame->module, f) ? HANDLER_COST : LEVEL_COST;
             own++;
         }
     }

@@ -16,6 +16,7 @@ enum {
     WEIGHT_WHOLE = 9,   /* a part of the only struct that has it there and is of that size */
     WEIGHT_ARRAY = 8,   /* a T *, and the block is a multiple of it */
     WEIGHT_INSIDE = 5,  /* the same, into the middle */
+    WEIGHT_CHOICE = 5,  /* one of a union's members, and only that fits */
     WEIGHT_PREFIX = 3,  /* a T *, and the block has more */
     WEIGHT_BYTES = 2,   /* a char * */
     WEIGHT_SHIFTED = 2, /* a T * behind a header, and there is more */
@@ -70,6 +71,26 @@ static u32 in_middle(struct solve *x, u32 shape, u64 into, u64 bytes, u32 *weigh
     return shapes_shifted(&x->shapes, shape, (u32)into);
 }
 
+/* One of a union's members is only believed where its size speaks for it, and for no other. */
+static u32 choose(struct solve *x, struct shape_word w, u64 into, u64 bytes, u32 *weight)
+{
+    u32 best = 0, most = 0, possible = 0, text = 0;
+    for (u32 shape = w.shape, next = w.also; shape && !into;) {
+        u32 its = 0, found = at_start(x, shape, bytes, &its);
+        possible += found && its > WEIGHT_BYTES;
+        if (found && its == WEIGHT_BYTES)
+            text = found;
+        if (found && its >= WEIGHT_TAIL) {
+            best = most ? 0 : found; /* two that fit are none */
+            most++;
+        }
+        shape = next ? x->shapes.choices[next].shape : 0;
+        next = next ? x->shapes.choices[next].next : 0;
+    }
+    *weight = best ? WEIGHT_CHOICE : WEIGHT_BYTES;
+    return most ? best : possible ? 0 : text;
+}
+
 u32 solve_fit(struct solve *x, struct shape_word w, u32 source_shape, u64 into, u64 bytes,
               u32 *weight)
 {
@@ -81,12 +102,7 @@ u32 solve_fit(struct solve *x, struct shape_word w, u32 source_shape, u64 into, 
         *weight = WEIGHT_LINK;
         return source_shape;
     }
-    u32 found =
-        into ? in_middle(x, w.shape, into, bytes, weight) : at_start(x, w.shape, bytes, weight);
-    /* One of a union's members is only believed where its size speaks for it. */
-    if (w.kind == WORD_CHOICE && *weight < WEIGHT_TAIL)
-        return 0;
     if (w.kind == WORD_CHOICE)
-        *weight = WEIGHT_INSIDE;
-    return found;
+        return choose(x, w, into, bytes, weight);
+    return into ? in_middle(x, w.shape, into, bytes, weight) : at_start(x, w.shape, bytes, weight);
 }

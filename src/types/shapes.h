@@ -40,7 +40,8 @@ struct shape {
 /* What a word of a shape is. */
 enum { WORD_NONE, WORD_POINTER, WORD_CHOICE, WORD_OPEN };
 struct shape_word {
-    u32 kind, shape; /* POINTER: to it; CHOICE: one of a union's, or a number */
+    u32 kind, shape; /* POINTER: to it; CHOICE: to it, or what else the union can hold there */
+    u32 also;        /* of a CHOICE: index of more of them in shapes.choices, 0 = none */
     u32 link;        /* 1 + offset of the member of that very shape that it lies in */
 };
 
@@ -48,6 +49,11 @@ struct shape_word {
 struct shapes_entry {
     u64 hash;
     u32 module, type;
+};
+
+/* What else a word of a union can point to. */
+struct shapes_choice {
+    u32 shape, next;
 };
 
 struct shapes {
@@ -61,7 +67,9 @@ struct shapes {
     u64 index_mask;
     struct shape *list; /* [1..count) */
     u32 count, room;
-    u32 *shifted;              /* by shape: the last one made with a shift, 0 = none */
+    u32 *shifted;                  /* by shape: the last one made with a shift, 0 = none */
+    struct shapes_choice *choices; /* [1..choice_count] */
+    u32 choice_count, choice_room;
     struct shapes_part *parts; /* answers of shapes_whole */
     u32 part_count;
 };

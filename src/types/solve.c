@@ -319,13 +319,13 @@ static void find(struct solve *x, const struct types_ask *ask)
     solve_clues(x);
     decide_clues(x, CLUE_STRONG, CLUE_SURE);
     solve_roots(x);
-    solve_spread(x, false);
+    solve_spread(x, SCORE_STRONG);
     solve_vote(x);
-    solve_spread(x, false);
+    solve_spread(x, SCORE_FAIR);
     decide_clues(x, CLUE_WEAK, CLUE_STRONG - 1);
-    solve_spread(x, true);
+    solve_spread(x, SCORE_WEAK);
     solve_vote(x);
-    solve_spread(x, true);
+    solve_spread(x, SCORE_WEAK);
 }
 
 static void give_back(struct types_solution *solution)

@@ -63,9 +63,10 @@ void solve_clues(struct solve *x);
 void solve_decide(struct solve *x, u32 block, u32 shape, enum types_source source);
 /* Tells what roots refer to what their variables' types say of it. */
 void solve_roots(struct solve *x);
-/* Follows the references of the blocks in the queue, and of those that become known by it. Weak
- * candidates stay pending, unless `weak`: then they are decided too. */
-void solve_spread(struct solve *x, bool weak);
+/* Follows the references of the blocks in the queue, and of those that become known by it.
+ * Candidates for which less than `least` speaks stay pending. */
+void solve_spread(struct solve *x, u32 least);
+enum { SCORE_STRONG = 8, SCORE_FAIR = 5, SCORE_WEAK = 1 };
 /* Gives blocks the type that most of their class, or else of their stack, have. */
 void solve_vote(struct solve *x);
 /* What a reference of that kind into a block says of it: a shape, and how much it weighs; 0. */

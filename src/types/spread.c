@@ -15,7 +15,7 @@
 
 #include "solve.h"
 
-enum { SCORE_MOST = 250, SCORE_STRONG = 8, AHEAD = 8 };
+enum { SCORE_MOST = 250, AHEAD = 8 };
 
 void solve_decide(struct solve *x, u32 block, u32 shape, enum types_source source)
 {
@@ -88,14 +88,14 @@ static void follow_block(struct solve *x, u32 block)
 }
 
 /* Decides what is known well enough, and keeps the rest for later. */
-static void settle(struct solve *x, bool weak)
+static void settle(struct solve *x, u32 least)
 {
     u32 kept = 0;
     for (u32 i = 0; i < x->touched_count; i++) {
         u32 block = x->touched[i];
         if (x->source[block] != SOLVE_PENDING)
             continue;
-        if (x->score[block] >= SCORE_STRONG || (weak && x->score[block]))
+        if (x->score[block] >= least)
             solve_decide(x, block, x->shape[block], TYPES_SOURCE_PROPAGATION);
         else
             x->touched[kept++] = block;
@@ -103,11 +103,11 @@ static void settle(struct solve *x, bool weak)
     x->touched_count = kept;
 }
 
-void solve_spread(struct solve *x, bool weak)
+void solve_spread(struct solve *x, u32 least)
 {
     if (!x->s->edge_row)
         return;
-    settle(x, weak);
+    settle(x, least);
     while (x->queue_head < x->queue_tail) {
         for (u32 end = x->queue_tail; x->queue_head < end; x->queue_head++) {
             if (x->queue_head + AHEAD < end) {
@@ -117,9 +117,9 @@ void solve_spread(struct solve *x, bool weak)
             }
             follow_block(x, x->queue[x->queue_head]);
         }
-        settle(x, false);
-        if (weak && x->queue_head == x->queue_tail)
-            settle(x, true);
+        settle(x, SCORE_STRONG);
+        if (x->queue_head == x->queue_tail)
+            settle(x, least);
     }
 }
 

@@ -44,13 +44,33 @@ struct place {
 
 static struct shape_word word_in(struct shapes *x, struct place p);
 
-/* Members of a union that say different things leave it open. */
+/* One more thing that a word may point to. */
+static void add_choice(struct shapes *x, struct shape_word *w, u32 shape)
+{
+    for (u32 i = w->also; i; i = x->choices[i].next)
+        if (x->choices[i].shape == shape)
+            return;
+    if (w->shape == shape)
+        return;
+    if (x->choice_count + 1 >= x->choice_room) {
+        u32 room = x->choice_room ? 2 * x->choice_room : 64;
+        struct shapes_choice *choices = types_take(x->m, room, sizeof *choices);
+        if (x->choice_count)
+            memcpy(choices, x->choices, (x->choice_count + 1) * sizeof *choices);
+        x->choices = choices;
+        x->choice_room = room;
+    }
+    x->choices[++x->choice_count] = (struct shapes_choice){shape, w->also};
+    w->also = x->choice_count;
+}
+
+/* Members of a union that say different things leave it open which of them it is. */
 static struct shape_word word_in_union(struct shapes *x, struct place p, u32 holder)
 {
     const struct catalog *c = x->catalogs[p.module];
     const struct catalog_type *t = type_at(c, p.type);
     struct shape_word found = none;
-    bool other = false;
+    bool open = false, other = false;
     for (u32 i = t->first; i < t->first + t->count; i++) {
         const struct catalog_member *m = &c->members[i];
         if (p.offset < m->offset)
@@ -58,16 +78,25 @@ static struct shape_word word_in_union(struct shapes *x, struct place p, u32 hol
         struct place q = {p.module,         m->type, p.depth + 1, p.offset - m->offset,
                           p.at + m->offset, holder,  p.at};
         struct shape_word w = word_in(x, q);
+        u32 plain = catalog_plain(c, m->type);
+        open |= w.kind == WORD_OPEN;
         if (w.kind == WORD_NONE || w.kind == WORD_OPEN) {
-            u32 plain = catalog_plain(c, m->type);
             other |= plain && q.offset < type_at(c, plain)->size;
-        } else if (found.kind != WORD_NONE && found.shape != w.shape) {
-            return (struct shape_word){.kind = WORD_OPEN};
-        } else {
-            found = w;
+            continue;
         }
+        other |= w.kind == WORD_CHOICE;
+        if (found.kind == WORD_NONE) {
+            found = w;
+            continue;
+        }
+        other |= found.shape != w.shape;
+        add_choice(x, &found, w.shape);
+        for (u32 k = w.also; k; k = x->choices[k].next)
+            add_choice(x, &found, x->choices[k].shape);
     }
-    if (other && found.kind == WORD_POINTER)
+    if (found.kind == WORD_NONE)
+        found.kind = open ? WORD_OPEN : WORD_NONE;
+    else if (other)
         found.kind = WORD_CHOICE;
     return found;
 }

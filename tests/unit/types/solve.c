@@ -239,7 +239,7 @@ static void unions_and_void_are_left_open(void **state)
     (void)session;
     solve(x);
     is(x, a, "point", "propagation"); /* its size speaks for it, if weakly */
-    is(x, b, "site:b", "site");
+    is(x, b, "session", "propagation"); /* and against a point */
     is(x, c, "site:c", "site");
 }
 
