@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * elf.h - the door of elf: function names from the symbol tables of ELF files.
+ * elf.h - the door of elf: function names from the symbol tables of ELF files, and what such a file
+ * says of itself.
  *
  * Context: pure (agent and tool use it); reads files, never the observed program's memory.
  * Invariant: every offset of the file is checked against its length before it is followed; a
@@ -25,6 +26,16 @@ void elf_symbols_close(struct elf_symbols *s);
  * ask for pc - 1 - bias, since the call may be a function's last instruction), as its mangled name,
  * valid until close; NULL when none does. *offset (may be NULL) gets address - its start. */
 const char *elf_symbols_find(const struct elf_symbols *s, u64 address, u64 *offset);
+
+/* What a file says of itself. `has_debug`: it has debug information, or a file that has it is
+ * installed under its build-id; whoever opens that may still find nothing. */
+enum { ELF_ABOUT_BUILD_ID = 64 };
+struct elf_about {
+    u8 build_id[ELF_ABOUT_BUILD_ID];
+    u32 build_id_bytes; /* 0 = none */
+    bool has_debug;
+};
+bool elf_about(const char *path, struct elf_about *a, struct err *e);
 
 /* A C++ or Rust function as people read it: "ns::Class::method", without parameters; a name that is
  * not mangled is copied. Versions (@@GLIBC_2.2.5) and suffixes of compiler-made parts (.cold) are

@@ -41,4 +41,27 @@ void symbols_lookup(const struct symbols_question *questions, u32 count, const c
 /* Reads one struct lookup_question (base/lookup.h) from `in`, answers on `out`. */
 bool symbols_serve(int in, int out, struct err *e);
 
+/* --- type catalogues --------------------------------------------------------------------------- */
+
+struct symbols_catalog_limits {
+    u64 time_ns, memory_bytes; /* address space of the process that reads */
+    void (*progress)(void *context, u32 per_mille); /* may be NULL */
+    void *context;
+};
+
+struct symbols_catalog {
+    void *bytes; /* a whole catalogue, see catalog/catalog.h */
+    u64 size;
+    u64 debug_bytes; /* of the debug information that it was made from, as it lies in the file */
+    u64 peak_bytes;  /* memory of the process that read it */
+    double seconds;
+};
+
+/* Reads the debug information of an ELF file, in a process of its own. The bytes are the caller's:
+ * symbols_catalog_free. Fails, with *e saying why: no such file, no debug information (NOT_FOUND),
+ * damaged, limits reached. */
+bool symbols_catalog_make(struct symbols_catalog *out, const char *path,
+                          const struct symbols_catalog_limits *limits, struct err *e);
+void symbols_catalog_free(struct symbols_catalog *c);
+
 #endif

@@ -25,11 +25,13 @@ const char tool_poke_details[] =
     "  --timeout T    how long to wait for the whole answer, e.g. 5s or 2m (twice the limit that\n"
     "                 the process sets on a run, so a minute unless it was started otherwise)\n"
     "\n"
+    "For types, the catalogues of its files that are missing are made first (moonheap help catalog),\n"
+    "for at most a minute.\n"
     "The process must have Moonheap inside and a handler for the signal, else it is left alone.\n"
     "Exit status: 0, 1 when the script failed or the answer did not come, 2 when a process was\n"
     "refused; of several processes, the worst.\n";
 
-enum { CALM_MS = 1000, TICK_MS = 250 };
+enum { CALM_MS = 1000, TICK_MS = 250, CATALOGUES_S = 60 };
 
 struct poke {
     struct tool_process process;
@@ -129,6 +131,24 @@ static bool check_prepared(const struct tool_process *process, struct err *e)
                        "command; use 'nsenter -n -t %d moonheap poke %d'", process->pid,
                        process->pid, process->pid);
     return true;
+}
+
+static void say_failed(const char *file, const struct symbols_catalog *made, const char *text)
+{
+    if (!made)
+        tool_warn("poke", "no types of %s: %s; 'moonheap catalog %s' tries again", file, text, file);
+}
+
+/* So that the script finds types: the process only maps what is made here. Once for each build. */
+static void make_catalogues(int pid)
+{
+    struct err e;
+    struct tool_catalogs t = {
+        .time_ns = CATALOGUES_S * 1000000000ULL,
+        .deadline_ns = sys_monotonic_ns() + CATALOGUES_S * 1000000000ULL,
+        .said = say_failed,
+    };
+    tool_catalogs_process(&t, pid, &e); /* without them, blocks are named by their sites */
 }
 
 static bool start_listening(struct poke *p, struct err *e)
@@ -250,9 +270,13 @@ static int poke_one(int pid, u64 timeout_ns)
     bool ok = tool_process_read(&p.process, pid, &e);
     if (ok) {
         u64 patience = timeout_ns ? timeout_ns : 2 * p.process.sign.script_timeout_ns;
-        p.deadline_ns = p.began_ns + patience;
         ok = p.pidfd >= 0 || err_set(&e, STATUS_NOT_FOUND, "process %d ended just now", pid);
-        ok = ok && check_prepared(&p.process, &e) && start_listening(&p, &e);
+        ok = ok && check_prepared(&p.process, &e);
+        if (ok)
+            make_catalogues(pid);
+        p.began_ns = sys_monotonic_ns();
+        p.deadline_ns = p.began_ns + patience;
+        ok = ok && start_listening(&p, &e);
         ok = signalled = ok && send_signal(&p, &e);
         ok = ok && accept_process(&p, &e) && converse(&p, &script_ok, &e);
         tool_process_free(&p.process);

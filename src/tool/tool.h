@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "snapshot/snapshot.h"
+#include "symbols/symbols.h"
 
 enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_CANNOT = 2 };
 
@@ -24,7 +25,8 @@ enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_CANNOT = 2 };
     X(poke, "[options] PID...", "run the script in a process and show its output here")            \
     X(ps, "", "list the processes that have Moonheap inside")                                      \
     X(script, "SNAPSHOT SCRIPT [ARG...]", "run a script on a saved snapshot")                      \
-    X(lookup, "", "answer a process that asks for files and lines")                               \
+    X(lookup, "", "answer a process that asks for files and lines")                                \
+    X(catalog, "[options] FILE|PID...", "read the types of programs from their debug information")  \
     X(help, "[COMMAND]", "explain a command")
 
 struct tool_command {
@@ -93,5 +95,31 @@ char *tool_read_file(const char *path, size_t *bytes);
 
 /* Makes a picture of a DOT file with Graphviz's `dot`, when it is there. */
 bool tool_render(const char *dot, const char *picture, const char *format, struct err *e);
+
+/* --- type catalogues (catalogs.c) ------------------------------------------------------------ */
+
+struct tool_catalogs {
+    char *const *environment; /* says where catalogues are kept */
+    u64 time_ns;              /* that a file may take */
+    u64 deadline_ns;          /* when no further file is begun; 0 = none */
+    bool again;               /* make those that are there, or that failed, too */
+    /* Called for each that is made; of those that fail made is NULL, and the text says why. NULL:
+     * silence. */
+    void (*said)(const char *file, const struct symbols_catalog *made, const char *text);
+    u32 made, failed;
+    const char *file; /* inside: what progress is shown of */
+    u64 began_ns;
+    bool progress_shown;
+};
+
+/* Makes the catalogue of a file, with progress on a terminal; symbols_catalog_free gives it back. */
+bool tool_catalogs_make(struct tool_catalogs *t, const char *file, struct symbols_catalog *out,
+                        struct err *e);
+/* Where the catalogue of a build-id is kept. */
+bool tool_catalogs_place(const struct tool_catalogs *t, const char *file, const u8 *build_id,
+                         u32 build_id_bytes, char *out, size_t size, struct err *e);
+/* Makes those of all files that a process has code of and that have debug information, where the
+ * process looks for them. Fails only when the process cannot be looked at. */
+bool tool_catalogs_process(struct tool_catalogs *t, int pid, struct err *e);
 
 #endif

@@ -94,6 +94,8 @@ def environment(script=None, out=None, preload=(), moonheap=True, **variables):
     libraries = ([LIBRARY] if moonheap else []) + list(preload)
     if libraries:
         env["LD_PRELOAD"] = ":".join(libraries)
+    if "MOONHEAP_CATALOG" in os.environ:
+        env["MOONHEAP_CATALOG"] = os.environ["MOONHEAP_CATALOG"]
     if moonheap:
         if script:
             env["MOONHEAP_SCRIPT"] = script

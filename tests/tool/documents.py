@@ -40,7 +40,7 @@ def test_manual_lists_the_variables():
 
 def test_manual_lists_the_options():
     text = read("docs/moonheap.1")
-    for command in ("run", "poke"):
+    for command in ("run", "poke", "catalog"):
         for option in re.findall(r"^  --(\w+)", tool("help", command).stdout, re.M):
             check(f".It Fl -{option}\n" in text or f".It Fl -{option} " in text,
                   f"the manual has no --{option} of {command}")
