@@ -90,12 +90,12 @@ static void report(struct walk *w, const struct list *list, const struct inlined
     }
 }
 
-static u32 number_of(Dwarf_Die *die, unsigned name)
+static u32 number_of(Dwarf_Die *die, unsigned name, u32 otherwise)
 {
     Dwarf_Attribute attribute;
     Dwarf_Word value;
     bool there = dwarf_attr(die, name, &attribute) && dwarf_formudata(&attribute, &value) == 0;
-    return there && value < UINT32_MAX ? (u32)value : 0;
+    return there && value < UINT32_MAX ? (u32)value : otherwise;
 }
 
 static void visit_children(struct walk *w, Dwarf_Die *die, const struct list *wanted,
@@ -118,8 +118,8 @@ static void enter_function(struct walk *w, Dwarf_Die *die, const struct list *wa
         struct inlined_scope scope = {.outer = inlined ? outer : NULL, .function = *die};
         scope.depth = scope.outer ? outer->depth + 1 : 1;
         if (inlined) {
-            scope.call_file = number_of(die, DW_AT_call_file);
-            scope.call_line = number_of(die, DW_AT_call_line);
+            scope.call_file = number_of(die, DW_AT_call_file, INLINED_NOWHERE);
+            scope.call_line = number_of(die, DW_AT_call_line, 0);
         }
         if (scope.depth < LOOKUP_DEPTH_MAX)
             visit_children(w, die, &inside, &scope);

@@ -12,12 +12,15 @@
 
 #include "base/base.h"
 
+#define INLINED_NOWHERE UINT32_MAX /* 0 is a file's number in DWARF 5 */
+
 /* One function around an address. */
 struct inlined_scope {
     const struct inlined_scope *outer; /* what it was inlined into; NULL: nothing */
     Dwarf_Die function;
-    u32 call_file, call_line; /* where it was inlined, 0 = unknown */
-    u32 depth;                /* functions from here outwards */
+    u32 call_file; /* where it was inlined: number of the file, INLINED_NOWHERE = unknown */
+    u32 call_line; /* 0 = unknown */
+    u32 depth;     /* functions from here outwards */
 };
 
 /* Calls found() once for each of the addresses (ascending, of the debug information) that lies in a

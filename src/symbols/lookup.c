@@ -58,10 +58,10 @@ static void read_line(Dwarf_Die *unit, u64 address, struct symbols_line *out)
 static void read_call(const struct batch *b, const struct inlined_scope *scope,
                       struct symbols_line *out)
 {
-    const char *file = b->files && scope->call_file
+    const char *file = b->files && scope->call_file != INLINED_NOWHERE
                            ? dwarf_filesrc(b->files, scope->call_file, NULL, NULL)
                            : NULL;
-    if (!file)
+    if (!file || !strcmp(file, "???")) /* libdw's word for file 0 before DWARF 5 */
         return;
     out->file = file;
     out->line = scope->call_line;
