@@ -139,8 +139,9 @@ def test_stacks_and_the_script_offline():
             print(#s:unreachable(), heap.stats().custom_blocks)
         """
         live = v.run(script).body.strip()
-        check(re.search(r"^stack\tpool_get[^<]* < fill[^<]* < pool[^<]* < main.*\t100\t4400$", live,
-                        re.M), "the call stack of the pool's caller", live)
+        # with debug information the header's own inlined function stands before its caller
+        check(re.search(r"^stack\t(moonheap_alloc < )?pool_get[^<]* < fill[^<]* < pool[^<]* < main"
+                        r".*\t100\t4400$", live, re.M), "the call stack of the pool's caller", live)
         path = os.path.join(v.directory, "offline.lua")
         with open(path, "w") as f:
             f.write("local s = heap.snapshot()\n" + script[script.index("for _"):])
