@@ -106,7 +106,8 @@ static void list_units(struct module *m)
             if (lo < hi)
                 more = add_range(m, &room, (struct module_range){lo, hi, 0, dwarf_dieoffset(&unit)});
     }
-    qsort(m->ranges, m->range_count, sizeof *m->ranges, by_lo);
+    if (m->range_count > 1)
+        qsort(m->ranges, m->range_count, sizeof *m->ranges, by_lo);
     u64 reach = 0;
     for (size_t i = 0; i < m->range_count; i++) {
         reach = m->ranges[i].hi > reach ? m->ranges[i].hi : reach;

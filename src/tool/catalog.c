@@ -34,7 +34,7 @@ const char tool_catalog_details[] =
     "Exit status: 0, 1 when there was a file without debug information, 2 when one could not be\n"
     "read, or a catalogue not be written.\n";
 
-enum { TIMEOUT_S = 600 };
+enum { TIMEOUT_S = 600, NESTED_MAX = 100 };
 
 struct catalog_run {
     const char *output, *pattern, *file;
@@ -65,26 +65,28 @@ static bool count_names(struct catalog_run *r, const struct catalog *c)
     return r->named;
 }
 
-static void print_type(const struct catalog_run *r, const struct catalog *c, u32 type)
+static void print_nested(const struct catalog_run *r, const struct catalog *c, u32 type, u32 depth)
 {
     static const char *const unnamed[] = {
-        [CATALOG_OPAQUE] = "(unknown)", [CATALOG_BASE] = "(base)",
-        [CATALOG_STRUCT] = "(struct)",  [CATALOG_UNION] = "(union)",
-        [CATALOG_FUNCTION] = "(code)",
+        [CATALOG_OPAQUE] = "(unknown)",  [CATALOG_BASE] = "(base)",
+        [CATALOG_STRUCT] = "(struct)",   [CATALOG_UNION] = "(union)",
+        [CATALOG_TYPEDEF] = "(typedef)", [CATALOG_FUNCTION] = "(code)",
     };
     if (!type) {
         fputs("void", stdout);
         return;
     }
     const struct catalog_type *t = &c->types[type - 1];
-    if (t->kind == CATALOG_POINTER) {
-        print_type(r, c, t->target);
+    if (!depth--) { /* a pointer may lead to itself */
+        fputs("...", stdout);
+    } else if (t->kind == CATALOG_POINTER) {
+        print_nested(r, c, t->target, depth);
         putchar('*');
     } else if (t->kind == CATALOG_ARRAY) {
         u32 element = t->target;
         while (c->types[element - 1].kind == CATALOG_ARRAY)
             element = c->types[element - 1].target;
-        print_type(r, c, element);
+        print_nested(r, c, element, depth);
         for (; t->kind == CATALOG_ARRAY; t = &c->types[t->target - 1])
             printf("[%u]", t->count);
     } else if (t->name) {
@@ -92,6 +94,11 @@ static void print_type(const struct catalog_run *r, const struct catalog *c, u32
     } else {
         fputs(unnamed[t->kind], stdout);
     }
+}
+
+static void print_type(const struct catalog_run *r, const struct catalog *c, u32 type)
+{
+    print_nested(r, c, type, NESTED_MAX);
 }
 
 static void print_members(const struct catalog_run *r, const struct catalog *c,

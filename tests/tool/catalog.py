@@ -211,4 +211,16 @@ def test_errors():
         check(done.returncode == 2, "no file", done)
 
 
+def test_a_reader_that_crashes_is_an_error():
+    with tempfile.TemporaryDirectory() as directory:
+        path = build(directory, "kinds", "gcc", ["kinds.c", "kinds_more.c"], "-g")
+        crash = os.path.join(directory, "crash.so")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", crash], check=True, text=True,
+                       input="void dwarf_get_units(void) { *(volatile int *)8 = 0; }\n")
+        done = tool("catalog", path, LD_PRELOAD=crash)
+        if "ASan runtime" in done.stderr:
+            raise Skip("a sanitizer must come before what is preloaded")
+        check(done.returncode == 2 and "crashed (Segmentation fault)" in done.stderr, "says so", done)
+
+
 harness.main()
