@@ -153,7 +153,7 @@ static u32 weight_of(const struct shape *p, const struct clue_place *place, bool
     if (place->divisor % p->size == 0 && !(p->flags & SHAPE_BEGINS))
         return returned ? 50 : p->size >= 16 ? 20 : 0;
     if (place->least >= p->size && p->flags & SHAPE_STRUCT)
-        return returned ? 6 : 0;
+        return returned ? CLUE_LAST : 0;
     return 0;
 }
 
@@ -267,7 +267,8 @@ static struct clue_choice own_clue(struct solve *x, u32 module, const struct cat
         consider_members(x, &others, module, f->returns, place, 0);
     for (u32 i = f->first; i < f->first + f->count; i++)
         consider_members(x, &others, module, k->hints[i], place, 0);
-    if (best.weight > WEIGHT_HANDLED && others.several) {
+    bool base = best.shape && shapes_get(&x->shapes, best.shape)->flags & SHAPE_BEGINS;
+    if (best.weight > WEIGHT_HANDLED && (others.several || base)) {
         best.weight = WEIGHT_DOUBTFUL;
         return best;
     }

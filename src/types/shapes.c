@@ -127,7 +127,7 @@ static void mark_members(struct shapes *x, u32 module)
             u32 plain = catalog_plain(c, member->type), part = element_of(c, member->type);
             if (!part || !has_members(type_at(c, part)))
                 continue;
-            if (member->offset || t->kind == CATALOG_UNION)
+            if ((member->offset || t->kind == CATALOG_UNION) && c->strings[t->name])
                 marks[part] |= SHAPE_EMBEDDED;
             else if (plain == part && t->size > type_at(c, part)->size)
                 marks[part] |= marks[part] & BEGINS_ONCE ? SHAPE_BEGINS : BEGINS_ONCE;

@@ -320,11 +320,13 @@ static void find(struct solve *x, const struct types_ask *ask)
     decide_clues(x, CLUE_STRONG, CLUE_SURE);
     solve_roots(x);
     solve_spread(x, SCORE_STRONG);
-    solve_vote(x);
+    solve_vote(x, false);
     solve_spread(x, SCORE_FAIR);
     decide_clues(x, CLUE_WEAK, CLUE_STRONG - 1);
     solve_spread(x, SCORE_WEAK);
-    solve_vote(x);
+    solve_vote(x, true);
+    solve_spread(x, SCORE_WEAK);
+    decide_clues(x, CLUE_LAST, CLUE_LAST);
     solve_spread(x, SCORE_WEAK);
 }
 

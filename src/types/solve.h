@@ -31,7 +31,8 @@ struct solve_class {
 enum {
     CLUE_SURE = 100,  /* std::allocator<T>::allocate, and what fits as exactly */
     CLUE_STRONG = 60, /* from here on, believed before references are looked at */
-    CLUE_WEAK = 1,
+    CLUE_WEAK = 10,   /* from here on, believed before what only one pointer of many says */
+    CLUE_LAST = 6, /* a T is returned, and the block is larger: believed when all else is silent */
 };
 
 /* Candidates that are not decided yet. */
@@ -67,8 +68,9 @@ void solve_roots(struct solve *x);
  * Candidates for which less than `least` speaks stay pending. */
 void solve_spread(struct solve *x, u32 least);
 enum { SCORE_STRONG = 8, SCORE_FAIR = 5, SCORE_WEAK = 1 };
-/* Gives blocks the type that most of their class, or else of their stack, have. */
-void solve_vote(struct solve *x);
+/* Gives blocks the type that nearly all of their class have, or else of their stack; and with
+ * `sites` what those of their site begin with. */
+void solve_vote(struct solve *x, bool sites);
 /* What a reference of that kind into a block says of it: a shape, and how much it weighs; 0. */
 u32 solve_fit(struct solve *x, struct shape_word w, u32 source_shape, u64 into, u64 bytes,
               u32 *weight);

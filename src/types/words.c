@@ -279,7 +279,8 @@ static u32 search_whole(struct shapes *x, u32 part, u64 offset, u64 size)
         const struct catalog *c = x->catalogs[module];
         for (u32 i = 1; c && i <= c->type_count; i++) {
             const struct catalog_type *t = type_at(c, i);
-            if (t->kind != CATALOG_STRUCT || t->size != size || !holds(x, module, i, part, offset))
+            if (t->kind != CATALOG_STRUCT || t->size != size || !c->strings[t->name] ||
+                !holds(x, module, i, part, offset))
                 continue;
             u32 found = shapes_of(x, module, i);
             if (whole && found != whole)
