@@ -317,7 +317,20 @@ u32 catalog_unit_tag(struct catalog_build *b, u32 unit, Dwarf_Die *die, struct c
 /* --- taking over -------------------------------------------------------------------------------
  */
 
-/* May the program put a pointer there? Constants, most of them texts, cannot hold a block. */
+/* A struct that is a constant may be a table of functions, which tells objects that point to it
+ * from others (heap.subtype). */
+static bool is_struct(Dwarf_Die die)
+{
+    Dwarf_Attribute a;
+    Dwarf_Die type, peeled;
+    if (!dwarf_attr_integrate(&die, DW_AT_type, &a) || !dwarf_formref_die(&a, &type) ||
+        dwarf_peel_type(&type, &peeled) != 0)
+        return false;
+    int tag = dwarf_tag(&peeled);
+    return tag == DW_TAG_structure_type || tag == DW_TAG_class_type;
+}
+
+/* May the program put a pointer there? Other constants, most of them texts, cannot hold a block. */
 static bool is_writable(const struct catalog_build *b, u64 address)
 {
     bool writable = false;
@@ -342,7 +355,8 @@ static void read_variable(struct catalog_build *b, u32 unit, Dwarf_Die die)
     catalog_die_read(&d, &die);
     u64 address;
     enum catalog_place place = catalog_die_place(&d, &address);
-    if (place == CATALOG_PLACE_NONE || (place == CATALOG_PLACE_ADDRESS && !is_writable(b, address)))
+    if (place == CATALOG_PLACE_NONE ||
+        (place == CATALOG_PLACE_ADDRESS && !is_writable(b, address) && !is_struct(die)))
         return;
     Dwarf_Die origin = catalog_unit_origin(die);
     u32 home = catalog_unit_of(b, &origin, unit);
