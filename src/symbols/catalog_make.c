@@ -143,9 +143,10 @@ static _Noreturn void run_child(struct child *c, const char *path, u64 memory_by
     struct message m = {.what = MESSAGE_DONE};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-#ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes of address space */
-    setrlimit(RLIMIT_AS, &(struct rlimit){memory_bytes, memory_bytes});
+#ifdef __SANITIZE_ADDRESS__ /* which reserves terabytes of address space */
+    memory_bytes = RLIM_INFINITY;
 #endif
+    setrlimit(RLIMIT_AS, &(struct rlimit){memory_bytes, memory_bytes});
     struct catalog_build *b = calloc(1, sizeof *b);
     void *bytes = NULL;
     if (b) {
