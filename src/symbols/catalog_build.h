@@ -125,6 +125,8 @@ u32 catalog_unit_of(struct catalog_build *b, Dwarf_Die *die, u32 from);
 Dwarf_Die catalog_unit_origin(Dwarf_Die die);
 /* Qualified name of an entry of that unit; 0 = it has none. */
 u32 catalog_unit_name(struct catalog_build *b, u32 unit, Dwarf_Die *die);
+/* Does the entry stand in a class or a function of that unit? */
+bool catalog_unit_is_inner(const struct catalog_build *b, u32 unit, const Dwarf_Die *die);
 /* The tag of a struct, union or class of that unit; 0 = it has no name. */
 u32 catalog_unit_tag(struct catalog_build *b, u32 unit, Dwarf_Die *die, struct catalog_die *d);
 

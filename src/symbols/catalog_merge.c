@@ -18,7 +18,7 @@
 
 #include "catalog_build.h"
 
-enum { ROUNDS_MAX = 100 };
+enum { ROUNDS_MAX = 100, ARGUMENTS_MAX = 40 };
 
 /* A shape as a unit knows it. */
 struct instance {
@@ -327,6 +327,44 @@ static u32 share_hints(struct merge *m, struct code *c, const u32 *hints, u32 co
     return first;
 }
 
+static bool is_operator(const char *text, const char *at)
+{
+    size_t length = sizeof "operator" - 1;
+    return (size_t)(at - text) >= length && !strncmp(at - length, "operator", length);
+}
+
+/* The end of template arguments that begin at `at`; NULL when they have none. */
+static const char *arguments_end(const char *at)
+{
+    u32 open = 0;
+    for (; *at; at++) {
+        open += *at == '<';
+        if (*at == '>' && --open == 0)
+            return at;
+    }
+    return NULL;
+}
+
+/* A function's name serves to know allocators, and people: of long template arguments, which make
+ * up most of the text in C++, "<...>" is left. What std::make_unique makes, its arguments say. */
+static u32 function_name(struct merge *m, u32 name)
+{
+    const char *text = m->b->names.bytes.count ? m->b->names.bytes.at + name : "";
+    char *to = m->b->text;
+    if (strstr(text, "make_unique<"))
+        return string(m, name);
+    for (const char *at = text; *at && to < m->b->text + sizeof m->b->text - 8; at++) {
+        const char *end = *at == '<' && !is_operator(text, at) ? arguments_end(at) : NULL;
+        *to++ = *at;
+        if (!end || end - at <= ARGUMENTS_MAX)
+            continue;
+        memcpy(to, "...>", 4);
+        to += 4;
+        at = end;
+    }
+    return catalog_strings_add(&m->b->pool, &m->strings, m->b->text, (size_t)(to - m->b->text));
+}
+
 static u32 make_function(struct merge *m, struct code *c, const struct catalog_hinted *from)
 {
     struct catalog_build *b = m->b;
@@ -340,7 +378,7 @@ static u32 make_function(struct merge *m, struct code *c, const struct catalog_h
             hints[count++] = type;
     }
     struct catalog_function f = {
-        .name = string(m, from->name),
+        .name = function_name(m, from->name),
         .returns = type_of(m, from->unit, from->returns),
         .first = share_hints(m, c, hints, count),
         .count = count,

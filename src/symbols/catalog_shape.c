@@ -319,6 +319,8 @@ static u32 read_type(struct catalog_build *b, u32 unit, Dwarf_Die *die, u32 dept
         return array_of(b, die, shape_of_type(b, unit, &d, depth));
     case DW_TAG_typedef:
         target = shape_of_type(b, unit, &d, depth);
+        if (catalog_unit_is_inner(b, unit, die)) /* value_type, pointer...: what they stand for */
+            return target;
         return named(b, unit, die, &d, CATALOG_TYPEDEF, target);
     case DW_TAG_subroutine_type:
     case DW_TAG_subprogram:

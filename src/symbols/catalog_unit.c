@@ -278,6 +278,16 @@ static u32 scope_at(const struct catalog_build *b, u32 unit, const Dwarf_Die *di
     return in ? *in : 0;
 }
 
+bool catalog_unit_is_inner(const struct catalog_build *b, u32 unit, const Dwarf_Die *die)
+{
+    u32 scope = scope_at(b, unit, die);
+    if (!scope)
+        return false;
+    Dwarf_Die outer = b->scopes.at[scope - 1].die;
+    int tag = dwarf_tag(&outer);
+    return tag != DW_TAG_namespace;
+}
+
 u32 catalog_unit_name(struct catalog_build *b, u32 unit, Dwarf_Die *die)
 {
     struct catalog_die d;
@@ -390,6 +400,12 @@ static void let_go(struct catalog_unit *u)
     u->walked = false;
 }
 
+/* Traits, tags and function objects: no block is one unless something refers to it. */
+static bool is_empty(Dwarf_Die *die)
+{
+    return dwarf_bytesize(die) <= 1;
+}
+
 static void take_over(struct catalog_build *b, Dwarf_Die *root)
 {
     u32 unit = unit_number(b, root);
@@ -399,7 +415,8 @@ static void take_over(struct catalog_build *b, Dwarf_Die *root)
     unit_walk(b, unit);
     catalog_dies list = b->units.at[unit].types;
     for (u32 i = 0; i < list.count; i++)
-        catalog_shape_of(b, unit, &list.at[i]);
+        if (!is_empty(&list.at[i]))
+            catalog_shape_of(b, unit, &list.at[i]);
     list = b->units.at[unit].variables;
     for (u32 i = 0; i < list.count; i++)
         read_variable(b, unit, list.at[i]);
