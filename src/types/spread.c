@@ -15,7 +15,7 @@
 
 #include "solve.h"
 
-enum { SCORE_MOST = 250, AHEAD = 8 };
+enum { SCORE_MOST = 250, AHEAD = 8, FEW = 4 };
 
 void solve_decide(struct solve *x, u32 block, u32 shape, enum types_source source)
 {
@@ -59,6 +59,13 @@ static void follow(struct solve *x, u32 source_shape, struct shape_word w, u32 t
         propose(x, target, shape, weight);
 }
 
+static void ask_target(const struct solve *x, u32 target)
+{
+    __builtin_prefetch(&x->source[target]);
+    __builtin_prefetch(&x->shape[target]);
+    __builtin_prefetch(&x->s->block_size[target - 1]);
+}
+
 static void follow_block(struct solve *x, u32 block)
 {
     const struct snapshot *s = x->s;
@@ -73,7 +80,7 @@ static void follow_block(struct solve *x, u32 block)
     u64 skew = -s->block_addr[block - 1] & 7;
     for (; edge < end; edge++) {
         if (edge + AHEAD < s->edge_count)
-            __builtin_prefetch(&x->source[s->edge_target[edge + AHEAD]]);
+            ask_target(x, s->edge_target[edge + AHEAD]);
         u8 known = x->source[s->edge_target[edge]];
         if (known != TYPES_SOURCE_UNKNOWN && known != SOLVE_PENDING)
             continue;
@@ -103,6 +110,32 @@ static void settle(struct solve *x, u32 least)
     x->touched_count = kept;
 }
 
+/* Blocks in the queue lie anywhere, and what they refer to as well: their memory is asked for some
+ * blocks ahead, what it leads to when it is there. */
+static void ask_memory(const struct solve *x, u32 end)
+{
+    const struct snapshot *s = x->s;
+    u32 head = x->queue_head;
+    if (head + 3 * AHEAD < end) {
+        u32 next = x->queue[head + 3 * AHEAD] - 1;
+        __builtin_prefetch(&s->edge_row[next]);
+        __builtin_prefetch(&s->block_size[next]);
+        __builtin_prefetch(&s->block_addr[next]);
+        __builtin_prefetch(&x->shape[next + 1]);
+    }
+    if (head + 2 * AHEAD < end) {
+        u32 edge = s->edge_row[x->queue[head + 2 * AHEAD] - 1];
+        __builtin_prefetch(&s->edge_target[edge]);
+        __builtin_prefetch(&s->edge_at[edge]);
+    }
+    if (head + AHEAD < end) {
+        u32 next = x->queue[head + AHEAD];
+        u32 edge = s->edge_row[next - 1], last = s->edge_row[next];
+        for (last = last - edge < FEW ? last : edge + FEW; edge < last; edge++)
+            ask_target(x, s->edge_target[edge]);
+    }
+}
+
 void solve_spread(struct solve *x, u32 least)
 {
     if (!x->s->edge_row)
@@ -110,11 +143,7 @@ void solve_spread(struct solve *x, u32 least)
     settle(x, least);
     while (x->queue_head < x->queue_tail) {
         for (u32 end = x->queue_tail; x->queue_head < end; x->queue_head++) {
-            if (x->queue_head + AHEAD < end) {
-                u32 next = x->queue[x->queue_head + AHEAD];
-                __builtin_prefetch(&x->s->edge_row[next - 1]);
-                __builtin_prefetch(&x->shape[next]);
-            }
+            ask_memory(x, end);
             follow_block(x, x->queue[x->queue_head]);
         }
         settle(x, SCORE_STRONG);
