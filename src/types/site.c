@@ -7,7 +7,8 @@
  * Why by name: debug information is not there in production, and programs wrap malloc under names
  * that say so (zmalloc, xmalloc, g_malloc0, PyMem_RawMalloc). Judged is the function's own name,
  * not its parameters, template arguments or return type: `void add<Malloc>(std::string)` is no
- * wrapper.
+ * wrapper. Rust compiles its library into programs, under names (core, alloc) that people give their
+ * own namespaces too: it is told by where its sources were.
  */
 #include <ctype.h>
 #include <string.h>
@@ -32,6 +33,8 @@
     X(PATH_BEGINS, "std::")                                                                        \
     X(PATH_BEGINS, "__gnu_cxx::")                                                                  \
     X(NAME_BEGINS, "moonheap_")                                                                    \
+    X(NAME_BEGINS, "__rust_")                                                                      \
+    X(NAME_BEGINS, "__rdl_")                                                                       \
     X(NAME_BEGINS, "operator new")                                                                 \
     X(NAME_IS, "allocate")                                                                         \
     X(NAME_IS, "l_alloc")                                                                          \
@@ -152,5 +155,15 @@ bool types_site_passes_over(const char *module_file, const char *function)
         if (match)
             return true;
     }
+    return false;
+}
+
+bool types_site_is_library(const char *source_file)
+{
+    static const char *const places[] = {"/rustc/", "library/alloc/src/", "library/core/src/",
+                                         "library/std/src/", "/hashbrown-"};
+    for (size_t i = 0; i < COUNT_OF(places); i++)
+        if (strstr(source_file, places[i]))
+            return true;
     return false;
 }

@@ -37,7 +37,8 @@ static void judge_places(const struct types *t, u8 *passed)
         for (u32 p = t->place_row[f]; p < t->place_row[f + 1]; p++) {
             const struct types_place *place = &t->places[p];
             const char *function = place->named ? t->functions.text[place->function] : NULL;
-            passed[p] = types_site_passes_over(file, function);
+            passed[p] = types_site_passes_over(file, function) ||
+                        types_site_is_library(s->names + place->file);
         }
     }
 }

@@ -202,6 +202,9 @@ const char *types_place_file(const struct types *t, u32 place);
  * C++ runtime nor an allocation wrapper; when every place is one of those, the innermost one.
  * Is this place passed over? `function` is the demangled name, NULL when there is no symbol. */
 bool types_site_passes_over(const char *module_file, const char *function);
+/* Is a source file one of a language's own library that is compiled into programs? Its places are
+ * passed over too. */
+bool types_site_is_library(const char *source_file);
 
 /* The class that a mangled typeinfo name ("7session", "*N2ns7sessionE") stands for, as people
  * write it ("ns::session"); a copy of the name when it is not understood. Cut to size - 1 bytes. */

@@ -67,6 +67,18 @@ static void each_frame_is_judged(void **state)
                      frames[i].passed ? "" : "not ");
 }
 
+static void sources_of_libraries(void **state)
+{
+    (void)state;
+    assert_true(types_site_is_library("/rustc/59807616e1/library/alloc/src/vec/mod.rs"));
+    assert_true(types_site_is_library("library/core/src/ptr/mod.rs"));
+    assert_true(types_site_is_library("/home/me/.cargo/registry/src/x/hashbrown-0.15.2/src/map.rs"));
+    assert_false(types_site_is_library("/home/me/server/src/core/alloc.rs"));
+    assert_false(types_site_is_library(""));
+    assert_true(types_site_passes_over(SERVER, "__rustc::__rust_alloc"));
+    assert_false(types_site_passes_over(SERVER, "core::pool::take"));
+}
+
 /* Names that no demangler would give must not confuse it into reading past their end. */
 static void broken_names_do_no_harm(void **state)
 {
@@ -81,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_frame_is_judged),
+        cmocka_unit_test(sources_of_libraries),
         cmocka_unit_test(broken_names_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
