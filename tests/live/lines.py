@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -29,6 +30,14 @@ end
 printf("has=%d\\n", #s:all():where{stack_has="with_inlined"})
 printf("line=%d\\n", #s:all():where{stack_has="lines%.c:LINE"})
 """
+
+
+def is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def marks():
@@ -146,7 +155,7 @@ def test_offline():
 
 @contextlib.contextmanager
 def beside(command):
-    """Runs the victim with a library that has `command` (a script's text, or None) as its helper."""
+    """Runs the victim with a library that has `command` (what is in the file, or None) as helper."""
     with tempfile.TemporaryDirectory(prefix="moonheap-test-") as folder:
         for name in ("lib", "bin"):
             os.mkdir(os.path.join(folder, name))
@@ -154,12 +163,18 @@ def beside(command):
         shutil.copy(harness.LIBRARY, library)
         if command:
             path = os.path.join(folder, "bin", "moonheap")
-            with open(path, "w") as f:
-                f.write(command)
+            with open(path, "wb") as f:
+                f.write(command if isinstance(command, bytes) else command.encode())
             os.chmod(path, 0o755)
         with Program([victim("lines")], script=LOOK, LD_PRELOAD=library) as program:
             program.hear()
             yield program
+
+
+def test_installed_elsewhere():
+    """The command is found beside the library, wherever both lie."""
+    with open(harness.TOOL, "rb") as f, beside(f.read()) as program:
+        check_lines(program.run())
 
 
 NOTE = "moonheap: files and lines are missing: "
@@ -194,6 +209,24 @@ def test_a_helper_that_hangs():
         check(NOTE + "the helper process took too long" in run.body, "said so", run)
         check(9 < took < 40, "after its ten seconds", took)
         check(not children_of(program.pid), "it is gone")
+
+
+def test_a_process_between_is_killed():
+    """By somebody, or for want of memory: its helper goes with it, and the run goes on."""
+    with beside("#!/bin/sh\nexec sleep 100\n") as program:
+        program.signal()
+        relay = until(lambda: children_of(program.pid), 10, "the relay")[0][0]
+        helper = until(lambda: [c for c in children_of(relay) if c[1] == "sleep"], 10,
+                       "the helper")[0][0]
+        began = time.monotonic()
+        os.kill(relay, signal.SIGKILL)  # a child of the program that this test started
+        run = program.wait_runs(1)[0]
+        check(time.monotonic() - began < 8, "at once")
+        check_functions(run)
+        check(NOTE + "the helper process ended before" in run.body, "said so", run)
+        until(lambda: is_gone(helper), 10, "the helper to be gone")
+        check(not children_of(program.pid), "no process is left")
+        check(program.alive(), "and the program lives")
 
 
 if __name__ == "__main__":
