@@ -92,26 +92,34 @@ static bool freeze(struct snapshot_writer *w, bool graph, bool contents, struct 
     return list_blocks(w, &request, e);
 }
 
+/* Adds names, and counts the snapshot among what we hold. */
+static bool finish(struct agent_live *live, struct snapshot_writer *w, struct snapshot *s,
+                   struct err *e)
+{
+    if (!live->names)
+        live->names = agent_names_create();
+    char note[AGENT_NOTE_BYTES];
+    if (live->names && agent_names_write(live->names, w, agent.options.lines, note) && *note &&
+        live->output)
+        agent_output_format(live->output, "moonheap: %s\n", note);
+    if (!snapshot_writer_finish(w, s, e))
+        return false;
+    agent_books_adopt(s);
+    return true;
+}
+
 static bool host_snapshot(void *context, bool graph, struct snapshot *s, struct host_held **held,
                           struct err *e)
 {
-    struct agent_live *live = context;
     struct snapshot_writer w;
     struct freeze_held *kept = NULL;
     if (!freeze(&w, graph, held != NULL, &kept, e))
         return false;
-    if (!live->names)
-        live->names = agent_names_create();
-    char note[AGENT_NOTE_BYTES];
-    if (live->names && agent_names_write(live->names, &w, agent.options.lines, note) && *note &&
-        live->output)
-        agent_output_format(live->output, "moonheap: %s\n", note);
-    if (!snapshot_writer_finish(&w, s, e)) {
+    if (!finish(context, &w, s, e)) {
         if (kept)
             freeze_held_end(kept);
         return false;
     }
-    agent_books_adopt(s);
     if (kept)
         agent_held_keep(kept);
     if (held)
@@ -161,25 +169,18 @@ static bool host_stats(void *context, struct host_stats *stats, struct err *e)
     return true;
 }
 
-static bool host_threads(void *context, struct host_thread *out, u32 max, u32 *count,
-                         struct err *e)
+/* Where nobody can be stopped, those that have allocated. */
+static bool host_stand(void *context, struct snapshot *s, struct err *e)
 {
-    (void)context;
-    *count = 0;
-    struct track_thread *threads = malloc(max * sizeof *threads);
-    if (max && !threads)
-        return err_set(e, STATUS_NO_MEMORY, "out of memory");
-    u32 found = track_threads(threads, max);
-    for (u32 i = 0; i < found && i < max; i++) {
-        if (!threads[i].alive)
-            continue;
-        struct host_thread *t = &out[(*count)++];
-        t->number = threads[i].number;
-        t->tid = threads[i].tid;
-        memcpy(t->name, threads[i].name, sizeof t->name);
-    }
-    free(threads);
-    return true;
+    struct freeze_request request = {.overhead_bytes = agent_books_overhead(),
+                                     .allocator_bytes = agent_books_allocator(),
+                                     .own_address = (u64)&agent,
+                                     .threads_only = true};
+    struct freeze_held *none = NULL;
+    struct snapshot_writer w;
+    if (!take_image(&w, &request, &none, e) && !list_blocks(&w, &request, e))
+        return false;
+    return finish(context, &w, s, e);
 }
 
 static bool host_reset_peak(void *context, struct err *e)
@@ -246,7 +247,7 @@ void agent_live_host(struct agent_live *live, struct host *host)
         .live = true,
         .snapshot = host_snapshot,
         .stats = host_stats,
-        .threads = host_threads,
+        .stand = host_stand,
         .reset_peak = host_reset_peak,
         .record = host_record,
         .recording = host_recording,

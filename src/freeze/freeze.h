@@ -22,6 +22,7 @@ struct freeze_request {
     u64 patience_ns;      /* with the child; 0 = as the room thinks right */
     u64 memory_bytes;     /* that an image may take; 0 = as the room thinks right */
     bool blocks_only;     /* references are not wanted; good for a sampled recording too */
+    bool threads_only;    /* only where the threads stand is wanted: no blocks either */
     bool hold;            /* the memory of the moment is to be kept, until freeze_held_end */
     u64 hold_ns;          /* at most, after it was last read; 0 = no limit */
     u64 hold_bytes;       /* that this may come to cost; 0 = as the room thinks right */

@@ -17,6 +17,7 @@
 #include "held.h"
 #include "report.h"
 #include "scan.h"
+#include "standing.h"
 
 #define PATIENCE_NS 120000000000ull
 
@@ -27,15 +28,16 @@ static bool write_image(struct freeze_job *j, const struct stop *stop,
 {
     struct track_counters c;
     track_counters(&c);
-    if (!freeze_blocks(j))
+    if (!r->threads_only && !freeze_blocks(j))
         return false;
     struct regions *regions = regions_read(&j->strings);
     if (!regions)
         return false;
     clone_seal();
-    bool ok = freeze_stacks(j) &&
-              (r->blocks_only ? freeze_vtables(j)
-                              : scan_references(j, regions, stop, r, memory_bytes));
+    bool ok = (!stop || standing_walk(j, regions, stop)) && freeze_stacks(j) &&
+              (r->threads_only  ? true
+               : r->blocks_only ? freeze_vtables(j)
+                                : scan_references(j, regions, stop, r, memory_bytes));
     regions_free(regions);
     if (ok)
         freeze_job_finish(j, r, &c);
@@ -141,14 +143,15 @@ bool freeze_image(struct snapshot_writer *w, const struct freeze_request *r,
 {
     struct freeze_job j;
     *report = (struct freeze_report){0};
-    if (track_sample_bytes() && !r->blocks_only)
+    bool graph = !r->blocks_only && !r->threads_only;
+    if (track_sample_bytes() && graph)
         return err_set(e, STATUS_UNSUPPORTED,
                        "references need every block to be recorded (MOONHEAP_TRACK=full)");
     bool ok = freeze_job_begin(&j, w);
     if (!ok) {
         freeze_job_failed(w, e);
     } else {
-        j.flags = r->blocks_only ? 0 : SNAPSHOT_FLAG_GRAPH;
+        j.flags = graph ? SNAPSHOT_FLAG_GRAPH : 0;
         ok = take_and_await(&j, r, report, e);
     }
     if (ok && report->slipped) { /* while the page tables were copied, which may take very long */

@@ -80,6 +80,8 @@ void freeze_job_end(struct freeze_job *j)
     freeze_modules_end(&j->modules);
     freeze_blocks_end(&j->blocks);
     freeze_marks_end(j);
+    if (j->walked)
+        sys_unmap(j->walked, FREEZE_CALLS_ROOM * sizeof *j->walked);
     if (j->process)
         sys_unmap(j->process, ROUND_UP(sizeof *j->process, PAGE_BYTES));
 }

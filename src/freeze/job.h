@@ -58,6 +58,13 @@ u64 memory_figure(const char *key);
 /* Bytes that would be free without the calling process: pages that no other has, page tables. */
 u64 memory_private(void);
 
+/* What the walks over the stacks of threads that stood have found: one for each record of CALLS,
+ * whose frame is not known before FRAMES is written. */
+struct freeze_walked {
+    u64 pc;
+    u32 incarnation;
+};
+
 struct freeze_job {
     struct snapshot_writer *w;
     struct freeze_strings strings;
@@ -70,6 +77,8 @@ struct freeze_job {
     u64 *ignored;    /* addresses of blocks that are not to be called unreachable */
     u32 ignored_count;
     bool unreadable; /* the program's memory may not be read */
+    struct freeze_walked *walked;
+    u32 walked_count;
     int tid;         /* of the thread that asks for it */
     u64 flags;       /* of the snapshot */
     enum snapshot_stop stop;
@@ -103,6 +112,8 @@ u32 freeze_modules_find(const struct freeze_modules *m, u64 pc, u32 incarnation)
 u32 freeze_modules_now(const struct freeze_modules *m, u64 address);
 void freeze_modules_end(struct freeze_modules *m);
 bool freeze_threads(struct freeze_job *j);
+/* The record of a thread that lives; NULL when it has not allocated. */
+const struct snapshot_thread *freeze_thread_of(const struct freeze_job *j, int tid);
 
 /* blocks.c: EPOCHS, the block columns and BIG_SIZES */
 u32 freeze_blocks_room(void);
@@ -133,7 +144,8 @@ bool freeze_nests(struct freeze_job *j);
 bool freeze_marks(struct freeze_job *j);
 void freeze_marks_end(struct freeze_job *j);
 
-/* stacks.c: FRAMES and STACKS; numbers in the stack column become stack ids */
+/* stacks.c: FRAMES and STACKS; numbers in the stack column become stack ids, and CALLS get their
+ * frames */
 bool freeze_stacks(struct freeze_job *j);
 
 /* vtables.c: VTABLES and BLOCK_VTABLE, where the program runs on. */
@@ -151,6 +163,7 @@ enum {
     FREEZE_VTABLES_ROOM = 1 << 18, /* records */
     FREEZE_BIG_ROOM = 1 << 16,     /* records; 2^47 bytes hold 2^15 such blocks */
     FREEZE_THREADS_ROOM = 1 << 13, /* records */
+    FREEZE_CALLS_ROOM = 1 << 19,   /* records */
 };
 
 #endif

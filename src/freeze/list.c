@@ -35,7 +35,8 @@ u64 freeze_estimate_bytes(void)
     u64 per_block = sizeof(u64) + 4 * sizeof(u32) + 2 * sizeof(u16) + sizeof(struct snapshot_nest);
     u64 per_node = sizeof(struct snapshot_frame) + sizeof(struct snapshot_stack);
     u64 fixed = FREEZE_STRINGS_ROOM + FREEZE_VTABLES_ROOM * sizeof(struct snapshot_vtable) +
-                FREEZE_BIG_ROOM * sizeof(struct snapshot_big_size) + (8u << 20);
+                FREEZE_BIG_ROOM * sizeof(struct snapshot_big_size) +
+                FREEZE_CALLS_ROOM * sizeof(struct snapshot_call) + (8u << 20);
     /* Both move on until the listing begins; names of functions come on top. */
     u64 blocks = 2 * (u64)freeze_blocks_room();
     u64 names = 400 * (nodes < (1u << 22) ? nodes : 1u << 22) + FREEZE_STRINGS_ROOM;

@@ -105,6 +105,16 @@ u32 freeze_modules_now(const struct freeze_modules *m, u64 address)
     return 0;
 }
 
+const struct snapshot_thread *freeze_thread_of(const struct freeze_job *j, int tid)
+{
+    u64 count;
+    const struct snapshot_thread *t = snapshot_writer_written(j->w, SNAPSHOT_THREADS, &count);
+    for (u64 i = 0; i < count; i++)
+        if (t[i].alive && (int)t[i].tid == tid)
+            return &t[i];
+    return NULL;
+}
+
 bool freeze_threads(struct freeze_job *j)
 {
     u64 scratch_bytes = ROUND_UP(FREEZE_THREADS_ROOM * sizeof(struct track_thread), PAGE_BYTES);

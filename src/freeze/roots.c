@@ -83,12 +83,8 @@ u32 roots_registers(const struct stop_thread *t, u64 out[ROOTS_REGISTERS])
 
 static u32 number_of(const struct roots *x, int tid)
 {
-    u64 count;
-    const struct snapshot_thread *t = snapshot_writer_written(x->job->w, SNAPSHOT_THREADS, &count);
-    for (u64 i = 0; i < count; i++)
-        if (t[i].alive && (int)t[i].tid == tid)
-            return t[i].number;
-    return 0;
+    const struct snapshot_thread *t = freeze_thread_of(x->job, tid);
+    return t ? t->number : 0;
 }
 
 static bool is_ours(const struct roots *x, u64 address)

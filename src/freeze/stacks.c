@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stacks.c - the call stacks that listed blocks were born on, each once.
+ * stacks.c - the call stacks that listed blocks were born on, each once, and the frames of those
+ * that threads stood on.
  *
  * Context: frozen.
  * Invariant: two nodes written differ in caller, frame or cut mark; two frames differ in address or
@@ -90,11 +91,12 @@ static void mark_reached(struct numbering *n, struct freeze_blocks *b)
 
 static bool make_room(struct freeze_job *j, struct numbering *n)
 {
-    n->frames = snapshot_writer_whole(j->w, SNAPSHOT_FRAMES, n->marked);
+    u32 frames = n->marked + j->walked_count;
+    n->frames = snapshot_writer_whole(j->w, SNAPSHOT_FRAMES, frames);
     n->stacks = snapshot_writer_whole(j->w, SNAPSHOT_STACKS, n->marked);
-    n->incarnation_bytes = ROUND_UP(n->marked * sizeof(u32) + 1, PAGE_BYTES);
+    n->incarnation_bytes = ROUND_UP(frames * sizeof(u32) + 1, PAGE_BYTES);
     n->incarnations = sys_map(n->incarnation_bytes);
-    return n->frames && n->stacks && n->incarnations && interning_begin(&n->frame_ids, n->marked) &&
+    return n->frames && n->stacks && n->incarnations && interning_begin(&n->frame_ids, frames) &&
            interning_begin(&n->stack_ids, n->marked);
 }
 
@@ -108,6 +110,15 @@ static void number(struct numbering *n, const struct freeze_modules *modules)
         n->map[i] =
             stack_id_of(n, n->map[node.parent], frame | (node.cut ? SNAPSHOT_STACK_CUT : 0));
     }
+}
+
+/* The frames on the stacks of threads that stood. */
+static void number_calls(struct numbering *n, const struct freeze_job *j)
+{
+    u64 count;
+    struct snapshot_call *calls = snapshot_writer_written(j->w, SNAPSHOT_CALLS, &count);
+    for (u32 i = 0; i < j->walked_count; i++)
+        calls[i].frame = frame_id_of(n, &j->modules, j->walked[i].pc, j->walked[i].incarnation);
 }
 
 static void release(void *at, u64 bytes)
@@ -127,6 +138,7 @@ bool freeze_stacks(struct freeze_job *j)
     bool ok = make_room(j, &n);
     if (ok) {
         number(&n, &j->modules);
+        number_calls(&n, j);
         for (u32 i = 0; i < j->blocks.count; i++)
             j->blocks.stack[i] = n.map[j->blocks.stack[i]];
         snapshot_writer_trim(j->w, SNAPSHOT_FRAMES, n.frame_count);

@@ -141,6 +141,21 @@ void script_push_stack_places(lua_State *L, const struct query_view *v, stack_id
     luaL_pushresult(&out);
 }
 
+void script_push_standing(lua_State *L, const struct types *t, const struct snapshot_standing *s)
+{
+    luaL_Buffer out;
+    char text[SCRIPT_ROOT_BYTES];
+    luaL_buffinit(L, &out);
+    for (u32 i = 0; i < s->call_count; i++) {
+        u32 frame = t->snapshot->calls[s->first_call + i].frame;
+        for (u32 p = t->place_row[frame]; p < t->place_row[frame + 1]; p++) {
+            types_place_text(t, p, text, sizeof text);
+            add_function(&out, text);
+        }
+    }
+    luaL_pushresult(&out);
+}
+
 void script_push_key(lua_State *L, const struct query_partition *p, u32 row)
 {
     u32 group = p->rows[row].group;

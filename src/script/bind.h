@@ -125,6 +125,10 @@ void script_push_stack_text(lua_State *L, const struct query_view *v,
                             const struct query_grouping *g, u32 group);
 /* [-0, +1] the same with file and line: "a (x.c:3) < b (x.c:9) < c" */
 void script_push_stack_places(lua_State *L, const struct query_view *v, stack_id stack);
+/* [-0, +1] the same of where a thread stood. */
+void script_push_standing(lua_State *L, const struct types *t, const struct snapshot_standing *s);
+/* [-0, +1] {{tid=, number=, name=, stack=, why=}...} */
+void script_push_threads(lua_State *L, const struct bind_snapshot *b);
 /* [-0, +1] the key of a partition's row. */
 void script_push_key(lua_State *L, const struct query_partition *p, u32 row);
 /* The grouping by a key, in the snapshot's memory; `at` is where the snapshot is. */
@@ -192,6 +196,7 @@ int script_set_closure(lua_State *L);
 int script_set_retained(lua_State *L);
 int script_set_paths(lua_State *L);
 int script_set_clusters(lua_State *L);
+int script_snapshot_threads(lua_State *L);
 int script_path_dot(lua_State *L);
 int script_set_dot(lua_State *L);
 int script_block_referrers(lua_State *L);
@@ -204,13 +209,16 @@ int script_block_dominator(lua_State *L);
  * stack that keeps it. */
 void script_push_grouped(lua_State *L, int set_at, const struct query_grouping *by);
 
-/* What holds a reference outside of blocks: "global table.buckets[7]", "global server+0x4040", "stack of thread worker 12
- * +0x80"... `whole`: without the place in it. Returns the bytes written. */
+/* What holds a reference outside of blocks: "global table.buckets[7]", "global server+0x4040",
+ * "stack of thread worker 12 +0x80, in serve (server.c:9)"... `whole`: without the place in it, but
+ * for the function. Returns the bytes written. */
 size_t script_root_text(const struct bind_snapshot *b, u32 root_edge, bool whole, char *out,
                         size_t size);
 /* The same of an address; 0 when no root has it. */
 size_t script_address_text(const struct bind_snapshot *b, u64 address, char *out, size_t size);
-enum { SCRIPT_ROOT_BYTES = 300 };
+/* The frame of the function that a stack's or register's word belongs to; 0 = unknown. */
+u32 script_root_frame(const struct snapshot *s, const struct snapshot_root *root, u64 address);
+enum { SCRIPT_ROOT_BYTES = 400 };
 
 /* nil, message. */
 int script_fail(lua_State *L, const struct err *e);

@@ -28,27 +28,52 @@ static u32 root_kind(void *context, u32 root_edge)
     return ((struct kinds *)context)->root_of[root_edge - 1];
 }
 
-/* Of threads, only which thread counts. */
+/* Of threads, only which thread counts, and on its stack in which function. */
 static bool is_of_thread(const struct snapshot_root *root)
 {
     return root->kind == SNAPSHOT_ROOT_STACK || root->kind == SNAPSHOT_ROOT_DEAD_STACK ||
            root->kind == SNAPSHOT_ROOT_REGISTER || root->kind == SNAPSHOT_ROOT_THREAD_LOCAL;
 }
 
-/* References in so many words one after another are an array. */
-static void find_root_kinds(const struct snapshot *s, u32 *root_of)
+/* The function whose frame has the word; TYPES_NO_NAME = unknown. */
+static u32 function_of(const struct kinds *k, const struct snapshot_root_edge *edge)
 {
+    const struct snapshot *s = &k->b->snapshot;
+    const struct types *t = &k->b->types;
+    u32 frame =
+        script_root_frame(s, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge));
+    return frame ? t->places[t->place_row[frame + 1] - 1].function : TYPES_NO_NAME;
+}
+
+/* The same function further in on the same stack, or the edge itself. */
+static u32 first_in_function(const struct kinds *k, u32 edge, u32 function)
+{
+    const struct snapshot_root_edge *edges = k->b->snapshot.root_edges;
+    u32 found = edge;
+    for (u32 i = edge; i-- > 0 && edges[i].root == edges[edge].root;)
+        if (k->root_of[i] == i + 1 && function_of(k, &edges[i]) == function)
+            found = i;
+    return found;
+}
+
+/* References in so many words one after another are an array. */
+static void find_root_kinds(struct kinds *k)
+{
+    const struct snapshot *s = &k->b->snapshot;
     u32 end;
     for (u32 first = 0; first < s->root_edge_count; first = end) {
         const struct snapshot_root_edge *r = &s->root_edges[first];
         bool whole = is_of_thread(&s->roots[r->root - 1]);
+        u32 function = whole ? function_of(k, r) : TYPES_NO_NAME;
         for (end = first + 1; end < s->root_edge_count; end++)
             if (s->root_edges[end].root != r->root ||
-                (!whole && s->root_edges[end].at != r->at + (end - first)))
+                (whole ? function_of(k, &s->root_edges[end]) != function
+                       : s->root_edges[end].at != r->at + (end - first)))
                 break;
         bool folded = whole || end - first >= ARRAY_WORDS;
+        u32 kind = whole ? first_in_function(k, first, function) : first;
         for (u32 i = first; i < end; i++)
-            root_of[i] = (folded ? first : i) + 1;
+            k->root_of[i] = (folded ? kind : i) + 1;
     }
 }
 
@@ -121,7 +146,7 @@ int script_set_clusters(lua_State *L)
     script_push_pieces(L, &keep);
     struct kinds k = {s->owner, types_take(&scratch.memory, s->owner->snapshot.root_edge_count,
                                            sizeof *k.root_of)};
-    find_root_kinds(&s->owner->snapshot, k.root_of);
+    find_root_kinds(&k);
     struct graph_kinds kinds = {block_kind, root_kind, &k};
     graph_clusters_free(&r->graph, &r->clusters);
     if (!graph_clusters(&r->graph, tree, s->set.bits, &kinds, &r->clusters, &e))

@@ -10,8 +10,6 @@
 
 #include "bind.h"
 
-enum { THREADS_MAX = 4096 };
-
 /* Snapshots that a script forgot to close go before the next is taken when they grow too many:
  * the collector does not see how large they are, nor that they keep a process. */
 static void collect_forgotten(lua_State *L, bool contents)
@@ -82,27 +80,22 @@ static int heap_stats(lua_State *L)
     return 1;
 }
 
+/* They stand as briefly as for a snapshot; nothing but the list is kept of it. */
 static int heap_threads(lua_State *L)
 {
     struct script *s = script_of(L);
     struct err e = {0};
-    u32 count = 0;
-    if (!s->host.threads)
+    if (!s->host.stand)
         return script_offline(L);
-    struct host_thread *threads = lua_newuserdatauv(L, THREADS_MAX * sizeof *threads, 0);
-    if (!s->host.threads(s->host.context, threads, THREADS_MAX, &count, &e))
+    struct bind_snapshot *b = script_push_snapshot(L);
+    if (!s->host.stand(s->host.context, &b->snapshot, &e))
         return script_fail(L, &e);
-    lua_createtable(L, (int)count, 0);
-    for (u32 i = 0; i < count; i++) {
-        lua_createtable(L, 0, 3);
-        lua_pushinteger(L, threads[i].tid);
-        lua_setfield(L, -2, "tid");
-        lua_pushinteger(L, threads[i].number);
-        lua_setfield(L, -2, "number");
-        lua_pushlstring(L, threads[i].name, strnlen(threads[i].name, sizeof threads[i].name));
-        lua_setfield(L, -2, "name");
-        lua_rawseti(L, -2, i + 1);
-    }
+    s->pause_ns += s->host.live ? b->snapshot.meta->pause_ns : 0;
+    script_snapshot_ready(L, b, s->host.live);
+    script_push_threads(L, b);
+    lua_getfield(L, -2, "close");
+    lua_pushvalue(L, -3);
+    lua_call(L, 1, 0);
     return 1;
 }
 

@@ -381,6 +381,7 @@ void script_open_snapshot(lua_State *L)
         {"gone_since", snapshot_gone_since},
         {"unreachable", script_snapshot_unreachable},
         {"roots", script_snapshot_roots},
+        {"threads", script_snapshot_threads},
         {"save", snapshot_save_it},
         {"close", snapshot_close_it},
         {NULL, NULL},

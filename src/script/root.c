@@ -12,7 +12,7 @@
 
 #include "bind.h"
 
-enum { THREAD_BYTES = 80, PLACE_BYTES = 32 };
+enum { THREAD_BYTES = 80, PLACE_BYTES = 32, FUNCTION_BYTES = 200 };
 
 static const char *const registers[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi",
                                         "rbp", "rsp", "r8",  "r9",  "r10", "r11",
@@ -22,10 +22,36 @@ static void thread_text(const struct snapshot *s, const struct snapshot_root *ro
                         char out[THREAD_BYTES])
 {
     const struct snapshot_thread *t = snapshot_thread_of(s, root->thread);
+    const struct snapshot_standing *stood = snapshot_standing_of(s, root->tid);
     if (t)
         text_format(out, THREAD_BYTES, "thread %s %u", s->strings + t->name, t->tid);
+    else if (stood && s->strings[stood->name])
+        text_format(out, THREAD_BYTES, "thread %s %u", s->strings + stood->name, stood->tid);
     else
         text_format(out, THREAD_BYTES, "thread %u", root->tid);
+}
+
+u32 script_root_frame(const struct snapshot *s, const struct snapshot_root *root, u64 address)
+{
+    const struct snapshot_standing *t = snapshot_standing_of(s, root->tid);
+    const struct snapshot_call *c = NULL;
+    if (root->kind == SNAPSHOT_ROOT_STACK)
+        c = snapshot_call_at(s, t, address);
+    else if (root->kind == SNAPSHOT_ROOT_REGISTER && t && t->call_count)
+        c = &s->calls[t->first_call];
+    return c ? c->frame : 0;
+}
+
+/* ", in handle_request (server.c:42)": the function whose frame it is, not one inlined there. */
+static size_t frame_text(const struct bind_snapshot *b, const struct snapshot_root *root,
+                         u64 address, char *out, size_t size)
+{
+    u32 frame = script_root_frame(&b->snapshot, root, address);
+    size_t used = text_format(out, size, "%s", frame ? ", in " : "");
+    if (frame)
+        used +=
+            types_place_text(&b->types, b->types.place_row[frame + 1] - 1, out + used, size - used);
+    return used;
 }
 
 static const char *file_of(const struct snapshot *s, u32 module)
@@ -55,7 +81,7 @@ static size_t area_text(const struct bind_snapshot *b, const struct snapshot_roo
                         u64 address, bool whole, char *out, size_t size)
 {
     const struct snapshot *s = &b->snapshot;
-    char thread[THREAD_BYTES], place[PLACE_BYTES] = "";
+    char thread[THREAD_BYTES], place[PLACE_BYTES] = "", function[FUNCTION_BYTES];
     const char *name = s->strings + root->name;
     u64 offset = address - root->lo;
     thread_text(s, root, thread);
@@ -63,13 +89,15 @@ static size_t area_text(const struct bind_snapshot *b, const struct snapshot_roo
         text_format(place, sizeof place, " +0x%llx", (unsigned long long)offset);
     switch ((enum snapshot_root_kind)root->kind) {
     case SNAPSHOT_ROOT_REGISTER:
+        frame_text(b, root, address, function, sizeof function);
         if (whole)
-            return text_format(out, size, "registers of %s", thread);
-        return text_format(out, size, "register %s of %s",
+            return text_format(out, size, "registers of %s%s", thread, function);
+        return text_format(out, size, "register %s of %s%s",
                            offset / 8 < COUNT_OF(registers) ? registers[offset / 8] : "(vector)",
-                           thread);
+                           thread, function);
     case SNAPSHOT_ROOT_STACK:
-        return text_format(out, size, "stack of %s%s", thread, place);
+        frame_text(b, root, address, function, sizeof function);
+        return text_format(out, size, "stack of %s%s%s", thread, place, function);
     case SNAPSHOT_ROOT_DEAD_STACK:
         return text_format(out, size, "dead stack of %s%s", thread, place);
     case SNAPSHOT_ROOT_THREAD_LOCAL:

@@ -38,12 +38,6 @@ struct host_stats {
     u64 started_ns; /* realtime when recording began; heap.stats().started is in seconds */
 };
 
-struct host_thread {
-    u32 number;
-    int tid;
-    char name[16];
-};
-
 /* The memory of a snapshot's moment, as the host keeps it. */
 struct host_held;
 
@@ -58,7 +52,9 @@ struct host {
     bool (*snapshot)(void *context, bool graph, struct snapshot *s, struct host_held **held,
                      struct err *e);
     bool (*stats)(void *context, struct host_stats *stats, struct err *e);
-    bool (*threads)(void *context, struct host_thread *out, u32 max, u32 *count, struct err *e);
+    /* A snapshot in which the threads are all that counts: where each stands, if they can be
+     * stopped. */
+    bool (*stand)(void *context, struct snapshot *s, struct err *e);
     bool (*reset_peak)(void *context, struct err *e);
     bool (*record)(void *context, const struct option_track *how, u32 stack_limit, struct err *e);
     /* What is recorded now. */

@@ -54,6 +54,8 @@ _Static_assert(sizeof(struct snapshot_edge_into) == 8, "layout");
 _Static_assert(sizeof(struct snapshot_root_edge) == 16, "layout");
 _Static_assert(sizeof(struct snapshot_tail) == 16, "layout");
 _Static_assert(sizeof(struct snapshot_missed) == 16, "layout");
+_Static_assert(sizeof(struct snapshot_standing) == 24, "layout");
+_Static_assert(sizeof(struct snapshot_call) == 24, "layout");
 
 /* References are looked for in whole words at multiples of 8: word w of an area begins here. */
 static inline u64 snapshot_word_offset(u64 area, u64 word)

@@ -166,6 +166,32 @@ const struct snapshot_thread *snapshot_thread_of(const struct snapshot *s, u32 n
     return NULL;
 }
 
+const struct snapshot_standing *snapshot_standing_of(const struct snapshot *s, u32 tid)
+{
+    u32 lo = 0, hi = s->standing_count;
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (s->standing[mid].tid == tid)
+            return &s->standing[mid];
+        if (s->standing[mid].tid < tid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+const struct snapshot_call *snapshot_call_at(const struct snapshot *s,
+                                             const struct snapshot_standing *t, u64 address)
+{
+    for (u32 i = 0; t && i < t->call_count; i++) {
+        const struct snapshot_call *c = &s->calls[t->first_call + i];
+        if (address >= c->lo && address < c->hi)
+            return c;
+    }
+    return NULL;
+}
+
 size_t snapshot_frame_text(const struct snapshot *s, frame_id f, char *out, size_t size)
 {
     const struct snapshot_frame *frame = &s->frames[f.v - 1];

@@ -45,13 +45,15 @@
     X(NESTS, 29, sizeof(struct snapshot_nest), "blocks that other blocks lie in")                  \
     X(TAGS, 30, sizeof(u32), "offset in STRINGS of each tag of the program's")                     \
     X(BLOCK_TAG, 31, sizeof(u16), "1-based index into TAGS of each block, 0 = none")               \
-    X(CUSTOM, 32, sizeof(struct snapshot_custom), "one record: what the program told of blocks")
+    X(CUSTOM, 32, sizeof(struct snapshot_custom), "one record: what the program told of blocks")   \
+    X(STANDING, 33, sizeof(struct snapshot_standing), "threads that stood, by their kernel's id")  \
+    X(CALLS, 34, sizeof(struct snapshot_call), "frames of their stacks, innermost first")
 
 enum snapshot_section {
 #define X(name, code, bytes, help) SNAPSHOT_##name = code,
     SNAPSHOT_SECTIONS(X)
 #undef X
-        SNAPSHOT_SECTION_LIMIT = 33
+        SNAPSHOT_SECTION_LIMIT = 35
 };
 
 /* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes.
@@ -212,6 +214,25 @@ struct snapshot_custom {
     u64 misuses; /* what it told that made no sense */
 };
 
+/* A thread that stood while the snapshot was taken. */
+struct snapshot_standing {
+    u32 tid, thread; /* kernel's id; thread number, 0 = it has not allocated */
+    u32 name;        /* offset in STRINGS */
+    u32 first_call;  /* 0-based index into CALLS */
+    u32 call_count;
+    u32 flags; /* SNAPSHOT_STANDING_CUT */
+};
+#define SNAPSHOT_STANDING_CUT 1u /* its stack goes on beyond what is in CALLS */
+
+/* One function's frame on a thread's stack. */
+struct snapshot_call {
+    u64 lo, hi; /* what it has of the stack: [lo, hi); equal = unknown */
+    u32 frame;  /* 1-based index into FRAMES */
+    u32 flags;  /* SNAPSHOT_CALL_EXACT */
+};
+#define SNAPSHOT_CALL_EXACT 1u /* it calls nothing: FRAMES has the address behind its instruction  \
+                                */
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 struct snapshot {
@@ -250,6 +271,9 @@ struct snapshot {
     u32 root_count, edge_count, edge_far_count, edge_into_count, root_edge_count, tail_count;
     const struct snapshot_missed *missed;
     u32 missed_count;
+    const struct snapshot_standing *standing; /* by tid */
+    const struct snapshot_call *calls;
+    u32 standing_count, call_count;
 };
 
 /* Both check everything and fill *s; the memory version takes the mapping over only on success. */
@@ -286,6 +310,12 @@ const char *snapshot_root_word(enum snapshot_root_kind kind);
 bool snapshot_root_weak(enum snapshot_root_kind kind);
 /* The thread record of a thread number; NULL when there is none. */
 const struct snapshot_thread *snapshot_thread_of(const struct snapshot *s, u32 number);
+/* The thread of a kernel's id, if it stood; NULL when it did not. */
+const struct snapshot_standing *snapshot_standing_of(const struct snapshot *s, u32 tid);
+/* The innermost frame of that thread (NULL: of none) that an address lies in; NULL when none is
+ * known. */
+const struct snapshot_call *snapshot_call_at(const struct snapshot *s,
+                                             const struct snapshot_standing *t, u64 address);
 /* Writes the function of a frame as people read it: "make_session", or "server+0x1234" (file name
  * + offset) when no symbol is known, or "0x7f..." without a module. Returns the bytes written. */
 size_t snapshot_frame_text(const struct snapshot *s, frame_id f, char *out, size_t size);

@@ -176,6 +176,36 @@ static bool check_stacks(const struct view_check *c, struct snapshot *s)
     return true;
 }
 
+/* The calls of each thread follow those of the one before. */
+static bool check_standing(const struct view_check *c, struct snapshot *s, u32 string_bytes)
+{
+    u32 next = 0;
+    s->standing = view_records(c, SNAPSHOT_STANDING, &s->standing_count);
+    s->calls = view_records(c, SNAPSHOT_CALLS, &s->call_count);
+    for (u32 i = 0; i < s->standing_count; i++) {
+        const struct snapshot_standing *t = &s->standing[i];
+        if (i > 0 && t->tid <= t[-1].tid)
+            return view_bad(c, "section STANDING: record %u breaks the order of threads", i + 1);
+        if (t->name >= string_bytes)
+            return view_bad(c, "section STANDING: name of thread %u lies outside STRINGS", t->tid);
+        if (t->first_call != next || t->call_count > s->call_count - next)
+            return view_bad(c, "section STANDING: calls of thread %u are not in their place",
+                            t->tid);
+        next += t->call_count;
+    }
+    if (next != s->call_count)
+        return view_bad(c, "section CALLS: record %u belongs to no thread", next + 1);
+    for (u32 i = 0; i < s->call_count; i++) {
+        const struct snapshot_call *k = &s->calls[i];
+        if (k->frame == 0 || k->frame > s->frame_count)
+            return view_bad(c, "section CALLS: record %u names frame %u of %u", i + 1, k->frame,
+                            s->frame_count);
+        if (k->lo > k->hi)
+            return view_bad(c, "section CALLS: record %u ends before it begins", i + 1);
+    }
+    return true;
+}
+
 /* The lines of frame i (from 0) are frame_lines[i] to frame_lines[i + 1]. */
 static bool check_lines(const struct view_check *c, struct snapshot *s, u32 name_bytes)
 {
@@ -363,9 +393,9 @@ bool snapshot_check(struct snapshot *s, const char *file, void *bytes, u64 size,
     if (!check_header(&c) || !check_table(&c) ||
         !check_strings(&c, SNAPSHOT_STRINGS, &v.strings, &string_bytes) ||
         !check_meta(&c, &v, string_bytes) || !check_places(&c, &v, string_bytes) ||
-        !check_stacks(&c, &v) || !check_names(&c, &v) || !check_vtables(&c, &v, string_bytes) ||
-        !check_told(&c, &v, string_bytes) || !check_blocks(&c, &v) || !check_nests(&c, &v) ||
-        !references_check(&c, &v, string_bytes))
+        !check_stacks(&c, &v) || !check_standing(&c, &v, string_bytes) || !check_names(&c, &v) ||
+        !check_vtables(&c, &v, string_bytes) || !check_told(&c, &v, string_bytes) ||
+        !check_blocks(&c, &v) || !check_nests(&c, &v) || !references_check(&c, &v, string_bytes))
         return false;
     *s = v;
     return true;

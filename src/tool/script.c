@@ -71,20 +71,9 @@ static bool give_stats(void *context, struct host_stats *stats, struct err *e)
     return true;
 }
 
-static bool give_threads(void *context, struct host_thread *out, u32 max, u32 *count, struct err *e)
+static bool give_threads(void *context, struct snapshot *s, struct err *e)
 {
-    (void)e;
-    const struct snapshot *file = file_of(context);
-    *count = 0;
-    for (u32 i = 0; i < file->thread_count && *count < max; i++) {
-        const struct snapshot_thread *t = &file->threads[i];
-        if (!t->alive)
-            continue;
-        struct host_thread *to = &out[(*count)++];
-        *to = (struct host_thread){.number = t->number, .tid = (int)t->tid};
-        text_format(to->name, sizeof to->name, "%s", file->strings + t->name);
-    }
-    return true;
+    return give_view(context, false, s, NULL, e);
 }
 
 static struct option_track give_recording(void *context)
@@ -161,7 +150,7 @@ int tool_script_main(int argc, char **argv)
         .context = &saved,
         .snapshot = give_view,
         .stats = give_stats,
-        .threads = give_threads,
+        .stand = give_threads,
         .recording = give_recording,
         .every = ignore_timer,
         .print = print_out,

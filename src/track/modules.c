@@ -261,6 +261,13 @@ const struct track_module *modules_find(struct thread *t, u64 pc)
     return e ? &e->module : NULL;
 }
 
+const struct track_module *modules_known(u64 pc)
+{
+    struct entry *table = ACQUIRE(&entries);
+    struct entry *e = table ? list_find(table, pc) : NULL;
+    return e && entry_intact(e) ? &e->module : NULL;
+}
+
 void modules_check(void)
 {
     struct entry *table = entry_table();

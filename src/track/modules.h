@@ -20,6 +20,9 @@ struct thread;
  * A module that was unloaded without our notice is found out here and marked gone. */
 const struct track_module *modules_find(struct thread *t, u64 pc);
 
+/* The same among those that are known already, without a look at the mappings. */
+const struct track_module *modules_known(u64 pc);
+
 /* A module may just have been unloaded: marks those that are not there any more as gone, and
  * makes the rule cache forget them. */
 void modules_check(void);

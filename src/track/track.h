@@ -50,6 +50,26 @@ bool track_defer(void (*act)(void));
 /* Signal handler: the call stack at an interrupted context, innermost first, `pcs[0]` being the
  * interrupted instruction. Sets *whole when the walk reached the thread's outermost frame. */
 u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole);
+/* The same of a thread that stands, by its registers, in whatever memory `read` knows: for a clone
+ * of the process. Nothing of it is read but what `read` gives, so its registers may hold anything.
+ * Takes no lock and no memory. The walker keeps which modules it has met, for the next thread. */
+enum { TRACK_REGISTERS = 17, TRACK_WALKER_MODULES = 32 };
+struct track_walker {
+    void *context;
+    bool (*read)(void *context, u64 address, u64 *value); /* a word; false: it is not there */
+    const struct track_module *met[TRACK_WALKER_MODULES];
+    u32 met_count; /* ever; the latest of them are kept */
+};
+struct track_call {
+    u64 pc;          /* return address, or with `exact` the instruction itself */
+    u64 sp, next_sp; /* the frame lies between them; next_sp 0 = it is not known how far */
+    u32 incarnation; /* of the module there */
+    bool exact;      /* the innermost frame, or one that a signal came to */
+    bool signal;     /* what the kernel has put on the stack for a signal handler */
+};
+/* registers: in the order of the ABI's numbers, rax, rdx, ... r15, rip. Frames innermost first. */
+u32 track_walk_stopped(struct track_walker *w, const u64 registers[TRACK_REGISTERS],
+                       struct track_call *out, u32 max, bool *whole);
 /* First address of the function that holds `pc` by its unwind information, and in *end (may be
  * NULL) the one behind its last; 0 when unknown. */
 u64 track_function_start(u64 pc, u64 *end);

@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "expression.h"
 #include "modules.h"
 #include "thread.h"
 #include "unwind.h"
@@ -82,16 +81,26 @@ static bool recover(const struct cfi_rule *rule, u32 reg, u64 cfa, const u64 *re
     }
 }
 
-enum unwind_result unwind_step(struct thread *t, struct unwind_frame *f)
+static const struct track_module *look_for(void *context, u64 pc)
 {
-    struct expression_memory memory = {t, load};
+    return modules_find(context, pc);
+}
+
+struct unwind_means unwind_means_of(struct thread *t)
+{
+    return (struct unwind_means){{t, load}, look_for};
+}
+
+enum unwind_result unwind_step(const struct unwind_means *means, struct unwind_frame *f)
+{
+    const struct expression_memory *memory = &means->memory;
     struct cfi_row row;
     u64 pc = f->registers[CFI_RA];
     u64 look_at = f->exact ? pc : pc - 1;
     f->incarnation = 0;
     if (pc < PAGE_BYTES)
         return UNWIND_END;
-    const struct track_module *m = modules_find(t, look_at);
+    const struct track_module *m = means->module(memory->context, look_at);
     if (!m)
         return UNWIND_LOST;
     f->incarnation = m->incarnation;
@@ -102,10 +111,10 @@ enum unwind_result unwind_step(struct thread *t, struct unwind_frame *f)
     if (row.rules[CFI_RA].how == CFI_UNDEFINED || row.rules[CFI_RA].how == CFI_SAME)
         return UNWIND_END;
     u64 cfa, caller[CFI_REGISTERS];
-    if (!find_cfa(&row, f->registers, &memory, &cfa))
+    if (!find_cfa(&row, f->registers, memory, &cfa))
         return UNWIND_LOST;
     for (u32 i = 0; i < CFI_REGISTERS; i++)
-        if (!recover(&row.rules[i], i, cfa, f->registers, &memory, &caller[i]))
+        if (!recover(&row.rules[i], i, cfa, f->registers, memory, &caller[i]))
             return UNWIND_LOST;
     if (caller[CFI_RSP] <= f->registers[CFI_RSP] && !row.signal_frame && !f->exact)
         return UNWIND_LOST;

@@ -10,7 +10,18 @@
 
 #include "cfi.h"
 
+#include "expression.h"
+
 struct thread;
+
+/* What a step is made with: the memory of the stack, and the module that holds an address (NULL:
+ * none does), both asked with the same context. */
+struct unwind_means {
+    struct expression_memory memory;
+    const struct track_module *(*module)(void *context, u64 pc);
+};
+/* Those of the calling thread, on the stacks that it runs on. */
+struct unwind_means unwind_means_of(struct thread *t);
 
 struct unwind_frame {
     u64 registers[CFI_REGISTERS]; /* as in the frame; registers[CFI_RA] is its code address */
@@ -24,7 +35,7 @@ enum unwind_result {
     UNWIND_LOST,    /* no rules, or they lead nowhere */
 };
 
-enum unwind_result unwind_step(struct thread *t, struct unwind_frame *f);
+enum unwind_result unwind_step(const struct unwind_means *means, struct unwind_frame *f);
 
 /* The frame of the caller of this function. */
 #define UNWIND_HERE(frame)                                                                         \

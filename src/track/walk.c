@@ -132,19 +132,20 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
 /* The slow way: every register, every kind of frame. */
 static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
 {
+    struct unwind_means means = unwind_means_of(t);
     struct unwind_frame f = {0};
     u32 n = 0;
     enum unwind_result result = UNWIND_STEPPED;
     UNWIND_HERE(&f);
     f.exact = true;
     while (f.registers[CFI_RSP] < (u64)(origin + 1) && result == UNWIND_STEPPED)
-        result = unwind_step(t, &f);
+        result = unwind_step(&means, &f);
     bool reached = f.registers[CFI_RSP] == (u64)(origin + 1) && f.registers[CFI_RA] == origin->pc;
     if (!reached)
         result = UNWIND_LOST;
     while (reached && n < walk_limit) {
         u64 pc = f.registers[CFI_RA];
-        result = unwind_step(t, &f);
+        result = unwind_step(&means, &f);
         t->fresh_frames[n++] = frames_find(t, pc).number;
         if (result != UNWIND_STEPPED)
             break;
@@ -259,6 +260,7 @@ u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole)
 {
     const greg_t *g = context->uc_mcontext.gregs;
     struct thread *t = thread_settle_agent();
+    struct unwind_means means = unwind_means_of(t);
     struct unwind_frame f = {.exact = true};
     u32 n = 0;
     enum unwind_result result = UNWIND_STEPPED;
@@ -269,7 +271,7 @@ u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole)
         f.registers[i] = (u64)g[place[i]];
     while (t && n < max && result == UNWIND_STEPPED) {
         pcs[n++] = f.registers[CFI_RA];
-        result = unwind_step(t, &f);
+        result = unwind_step(&means, &f);
     }
     *whole = result == UNWIND_END;
     return n;

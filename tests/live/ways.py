@@ -128,6 +128,8 @@ def check_names(blocks, threads, symbols):
         if begins.endswith("of thread"):
             check(re.match(rf"{begins} \w+ {threads[way]}\b", holder), f"{way}: its thread",
                   holder, threads)
+            function = way != "hold_thread_local" and way
+            check(f", in {function}" in holder or not function, f"{way}: its function", holder)
         remark = re.search(r" \(only by: (.*)\)$", block.why)
         check((remark[1] if remark else "") == ends, f"{way}: its weakness", block)
         check((ends or "strong") in block.weak, f"{way}: its referrers say so too", block)

@@ -131,6 +131,26 @@ u32 track_moving(struct track_moving *out, u32 max)
     return fake.moving_count;
 }
 
+/* A stack as the real walk would find it: return addresses up from the stack pointer, each frame of
+ * 64 bytes, until a word that is none. */
+u32 track_walk_stopped(struct track_walker *w, const u64 registers[TRACK_REGISTERS],
+                       struct track_call *out, u32 max, bool *whole)
+{
+    u64 pc = registers[16], sp = registers[7];
+    u32 n = 0;
+    while (n < max && pc) {
+        out[n] = (struct track_call){.pc = pc, .sp = sp, .next_sp = sp + 64, .exact = n == 0};
+        n++;
+        if (!w->read(w->context, sp + 56, &pc)) {
+            *whole = false;
+            return n;
+        }
+        sp += 64;
+    }
+    *whole = pc == 0;
+    return n;
+}
+
 const char *track_allocator(void)
 {
     return fake.allocator;

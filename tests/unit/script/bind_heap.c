@@ -48,8 +48,25 @@ static void stats(void **state)
 static void threads(void **state)
 {
     (void)state;
-    fake_prints(&f, "for _, t in ipairs(heap.threads()) do print(t.tid, t.number, t.name) end",
-                "4711\t1\tmain\n4712\t2\texactly sixteen\n");
+    static const char list[] =
+        "for _, t in ipairs(heap.threads()) do print(t.tid, t.number, t.name, t.stack, t.why) end";
+    fake_prints(&f, list, "4711\t1\tmain\tnil\tnil\n"); /* nobody was stopped */
+    world_stands(&f.world, 4711, 1, "main");
+    u32 inner = world_frame(&f.world, "take", WORLD_SERVER);
+    world_line(&f.world, "inlined", "/src/take.h", 3);
+    world_line(&f.world, "take", "/src/take.c", 7);
+    world_stands_in(&f.world, 0x1000, 0x1100, inner);
+    world_stands_in(&f.world, 0x1100, 0x1200, world_frame(&f.world, "main", WORLD_SERVER));
+    world_stands(&f.world, 4712, 0, "never allocated");
+    f.world.stop = SNAPSHOT_STOP_SIGNALS;
+    fake_prints(&f, list,
+                "4711\t1\tmain\tinlined (take.h:3) < take (take.c:7) < main\tnil\n"
+                "4712\tnil\tnever allocated\t\tnil\n"
+                "4713\tnil\tdeaf\tnil\tblocks it\n");
+    fake_prints(&f, "print(heap.snapshot():threads()[1].stack == heap.threads()[1].stack)",
+                "true\n");
+    f.refuse = true;
+    fake_prints(&f, "print(heap.threads())", "nil\tno address space\n");
 }
 
 static void recording(void **state)

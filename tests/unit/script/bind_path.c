@@ -53,6 +53,38 @@ static void printed(void **state)
                 "  (only by: interior pointer)\n");
 }
 
+/* What a stack or register holds is said with the function whose frame it is. */
+static void where_threads_stood(void **state)
+{
+    (void)state;
+    struct world *w = &f.world;
+    world_stands(w, 4711, 1, "main");
+    u32 inner = world_frame(w, "poll_events", WORLD_SERVER);
+    world_stands_in(w, 0x7eff80, 0x7f0040, inner);
+    u32 serve = world_frame(w, "serve", WORLD_SERVER);
+    world_line(w, "inlined", "/src/inlined.h", 3);
+    world_line(w, "serve", "/src/server.c", 42);
+    world_stands_in(w, 0x7f0040, 0x7f0088, serve);
+    fake_prints(&f,
+                HELD "for _, i in ipairs{6, 7, 10} do print(block(i):why()) end\n"
+                     "print(block(6):referrers()[1].root)\n"
+                     "print(select(2, s:at(0x7f0000))) print(select(2, s:at(0x7f0087)))\n"
+                     "print(select(2, s:at(0x7f0088)))\n"
+                     "for _, r in ipairs(s:all():clusters():rows()) do\n"
+                     "    if r.key:find 'thread' then print(r.key) end end\n",
+                "stack of thread main 4711 +0x80, in serve (server.c:42) → site:leaf"
+                " (only by: interior pointer)\n"
+                "dead stack of thread main 4711 +0x10 → site:leaf (only by: dead stack slot)\n"
+                "register rbx of thread main 4711, in poll_events → site:table\n"
+                "stack of thread main 4711 +0x80, in serve (server.c:42)\n"
+                "stack of thread main 4711 +0x0, in poll_events\n"
+                "stack of thread main 4711 +0x87, in serve (server.c:42)\n"
+                "stack of thread main 4711 +0x88\n"
+                "registers of thread main 4711, in poll_events → site:table\n"
+                "registers of thread main 4711, in poll_events → site:table → site:leaf\n"
+                "stack of thread main 4711, in serve (server.c:42) → site:leaf\n");
+}
+
 static void paths_of_sets(void **state)
 {
     (void)state;
@@ -99,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(why, begin, end),
         cmocka_unit_test_setup_teardown(printed, begin, end),
+        cmocka_unit_test_setup_teardown(where_threads_stood, begin, end),
         cmocka_unit_test_setup_teardown(paths_of_sets, begin, end),
         cmocka_unit_test_setup_teardown(long_paths, begin, end),
     };

@@ -85,6 +85,29 @@ static void hunt(void **state)
     runs("hunt", "", "nothing grew\n");
 }
 
+static void threads(void **state)
+{
+    (void)state;
+    struct world *w = &f.world;
+    u32 wait = world_frame(w, "wait", WORLD_LIBC), serve = world_frame(w, "serve", WORLD_SERVER);
+    runs("threads", "", "1 thread stands in 1 place\n\n1 thread: main 4711\n  not stopped\n");
+    world_stands(w, 4711, 1, "main");
+    world_stands_in(w, 0x1000, 0x1100, world_frame(w, "read", WORLD_LIBC));
+    for (u32 i = 0; i < 9; i++) {
+        world_stands(w, 4720 + i, 0, "worker");
+        world_stands_in(w, 0x2000, 0x2100, wait);
+        world_stands_in(w, 0x2100, 0x2200, serve);
+    }
+    w->stop = SNAPSHOT_STOP_SIGNALS;
+    runs("threads", "",
+         "11 threads stand in 3 places\n\n"
+         "9 threads: worker 4720, worker 4721, worker 4722, worker 4723, worker 4724, worker 4725, "
+         "worker 4726, worker 4727 and 1 more\n  wait < serve\n"
+         "1 thread: deaf 4713\n  not stopped: blocks it\n"
+         "1 thread: main 4711\n  read\n");
+    runs("threads", "^read", "1 thread stands in 1 place\n\n1 thread: main 4711\n  read\n");
+}
+
 static void without_references(void **state)
 {
     (void)state;
@@ -105,6 +128,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unreachable, begin, end),
         cmocka_unit_test_setup_teardown(holders, begin, end),
         cmocka_unit_test_setup_teardown(hunt, begin, end),
+        cmocka_unit_test_setup_teardown(threads, begin, end),
         cmocka_unit_test_setup_teardown(without_references, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,15 +61,12 @@ static inline bool fake_stats(void *context, struct host_stats *stats, struct er
     return true;
 }
 
-static inline bool fake_threads(void *context, struct host_thread *out, u32 max, u32 *count,
-                                struct err *e)
+static inline bool fake_stand(void *context, struct snapshot *s, struct err *e)
 {
-    (void)context;
-    (void)e;
-    assert_true(max >= 2);
-    *count = 2;
-    out[0] = (struct host_thread){1, 4711, "main"};
-    out[1] = (struct host_thread){2, 4712, "exactly sixteen"};
+    struct fake *f = context;
+    if (f->refuse)
+        return err_set(e, STATUS_NO_MEMORY, "no address space");
+    world_open(&f->world, s);
     return true;
 }
 
@@ -163,7 +160,7 @@ static inline void fake_begin(struct fake *f)
                             true,
                             fake_snapshot,
                             fake_stats,
-                            fake_threads,
+                            fake_stand,
                             fake_reset_peak,
                             fake_record,
                             fake_recording,

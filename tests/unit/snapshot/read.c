@@ -69,6 +69,22 @@ static void edges_say_from_where_to_where(void **state)
     assert_int_equal(snapshot_root_edge_address(&s, &s.root_edges[2]), 0x4ff018);
 }
 
+static void threads_that_stood_and_their_frames(void **state)
+{
+    (void)state;
+    const struct snapshot_standing *t = snapshot_standing_of(&s, 4711);
+    assert_non_null(t);
+    assert_ptr_equal(snapshot_call_at(&s, t, 0x7000), &s.calls[0]);
+    assert_ptr_equal(snapshot_call_at(&s, t, 0x70ff), &s.calls[0]); /* the innermost of two */
+    assert_ptr_equal(snapshot_call_at(&s, t, 0x7100), &s.calls[1]);
+    assert_null(snapshot_call_at(&s, t, 0x7200));
+    assert_null(snapshot_call_at(&s, t, 0x6fff));
+    assert_null(snapshot_call_at(&s, snapshot_standing_of(&s, 4712), 0x7000));
+    assert_null(snapshot_call_at(&s, snapshot_standing_of(&s, 4720), 0x9000)); /* how far? */
+    assert_null(snapshot_standing_of(&s, 4713));
+    assert_null(snapshot_call_at(&s, NULL, 0x7000));
+}
+
 static void kinds_of_roots(void **state)
 {
     (void)state;
@@ -111,6 +127,7 @@ int main(void)
         cmocka_unit_test(ages_come_from_epochs),
         cmocka_unit_test(finds_the_block_that_holds_an_address),
         cmocka_unit_test(edges_say_from_where_to_where),
+        cmocka_unit_test(threads_that_stood_and_their_frames),
         cmocka_unit_test(kinds_of_roots),
         cmocka_unit_test(threads_by_number),
         cmocka_unit_test(frames_as_people_read_them),

@@ -112,6 +112,15 @@ static inline void sample_write(struct snapshot_writer *w)
         stacks[i] = (struct snapshot_stack){i / 2, 1 + i % SAMPLE_FRAMES};
     stacks[3].frame |= SNAPSHOT_STACK_CUT;
 
+    struct snapshot_standing *standing = snapshot_writer_whole(w, SNAPSHOT_STANDING, 3);
+    standing[0] = (struct snapshot_standing){4711, 1, thread_name, 0, 2, 0};
+    standing[1] = (struct snapshot_standing){4712, 5, thread_name, 2, 0, SNAPSHOT_STANDING_CUT};
+    standing[2] = (struct snapshot_standing){4720, 0, 0, 2, 1, 0};
+    struct snapshot_call *calls = snapshot_writer_whole(w, SNAPSHOT_CALLS, 3);
+    calls[0] = (struct snapshot_call){0x7000, 0x7100, 3, SNAPSHOT_CALL_EXACT};
+    calls[1] = (struct snapshot_call){0x7080, 0x7200, 2, 0};
+    calls[2] = (struct snapshot_call){0x9000, 0x9000, 1, 0};
+
     u64 *ages = snapshot_writer_whole(w, SNAPSHOT_EPOCHS, SAMPLE_EPOCHS);
     for (u32 i = 0; i < SAMPLE_EPOCHS; i++)
         ages[i] = (SAMPLE_EPOCHS - i) * 1000000000ULL;
@@ -243,6 +252,16 @@ static inline u64 sample_walk(const struct snapshot *s)
         assert_true(address >= root->lo && address + 8 <= root->hi);
         sum += snapshot_block_addr(s, (block_id){s->root_edges[i].target});
         sum += strlen(s->strings + root->name) + strlen(snapshot_root_word(root->kind));
+    }
+    for (u32 i = 0; i < s->standing_count; i++) {
+        const struct snapshot_standing *t = &s->standing[i];
+        assert_ptr_equal(snapshot_standing_of(s, t->tid), t);
+        sum += strlen(s->strings + t->name);
+        for (u32 k = 0; k < t->call_count; k++) {
+            const struct snapshot_call *c = &s->calls[t->first_call + k];
+            sum += c->hi - c->lo + s->frames[c->frame - 1].pc;
+            assert_true(c->lo == c->hi || snapshot_call_at(s, t, c->lo) != NULL);
+        }
     }
     for (u32 i = 0; i < s->tail_count; i++)
         sum += snapshot_block_bytes(s, (block_id){s->tails[i].block}) - s->tails[i].used;

@@ -136,6 +136,26 @@ static void refuses_damaged_records(void **state)
     REFUSED("vtable 1 names module 2", RECORDS(struct snapshot_vtable, VTABLES)->module = 2);
 }
 
+static void refuses_damaged_threads_that_stood(void **state)
+{
+    (void)state;
+    REFUSED("record 2 breaks the order", RECORDS(struct snapshot_standing, STANDING)[1].tid = 4711);
+    REFUSED("name of thread 4712", RECORDS(struct snapshot_standing, STANDING)[1].name = 1u << 20);
+    REFUSED("calls of thread 4712 are not in their place",
+            RECORDS(struct snapshot_standing, STANDING)[1].first_call = 1);
+    REFUSED("calls of thread 4720 are not in their place",
+            RECORDS(struct snapshot_standing, STANDING)[2].call_count = 2);
+    REFUSED("calls of thread 4711 are not in their place",
+            RECORDS(struct snapshot_standing, STANDING)[0].call_count = UINT32_MAX);
+    REFUSED("section CALLS: record 3 belongs to no thread", ENTRY(STANDING)->count = 2);
+    REFUSED("section CALLS: record 1 belongs to no thread", ENTRY(STANDING)->code = 1000);
+    REFUSED("section CALLS: record 2 names frame 0",
+            RECORDS(struct snapshot_call, CALLS)[1].frame = 0);
+    REFUSED("section CALLS: record 2 names frame 7",
+            RECORDS(struct snapshot_call, CALLS)[1].frame = 7);
+    REFUSED("section CALLS: record 1 ends before", RECORDS(struct snapshot_call, CALLS)[0].hi = 1);
+}
+
 static void refuses_damaged_blocks(void **state)
 {
     (void)state;
@@ -358,6 +378,7 @@ int main(void)
         cmocka_unit_test(accepts_the_sample),
         cmocka_unit_test(refuses_a_damaged_frame),
         cmocka_unit_test(refuses_damaged_records),
+        cmocka_unit_test(refuses_damaged_threads_that_stood),
         cmocka_unit_test(refuses_damaged_blocks),
         cmocka_unit_test(a_block_may_begin_where_the_one_around_it_does),
         cmocka_unit_test(refuses_damage_to_what_the_program_told),

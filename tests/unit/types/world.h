@@ -62,6 +62,10 @@ struct world {
     struct world_edge edges[1000];
     struct snapshot_tail tails[10];
     u32 root_count, edge_count, tail_count;
+    struct snapshot_standing standing[10]; /* names are not offsets yet */
+    const char *standing_names[10];
+    struct snapshot_call calls[50];
+    u32 standing_count, call_count;
 };
 
 static inline void world_begin(struct world *w)
@@ -111,6 +115,22 @@ static inline u32 world_calls(struct world *w, ...)
         stack = world_stack(w, stack, world_frame(w, name, WORLD_SERVER));
     va_end(names);
     return stack;
+}
+
+/* A thread that stood; by tid. The calls that are made next are its. */
+static inline void world_stands(struct world *w, u32 tid, u32 number, const char *name)
+{
+    assert_true(w->standing_count < COUNT_OF(w->standing));
+    w->standing_names[w->standing_count] = name;
+    w->standing[w->standing_count++] =
+        (struct snapshot_standing){.tid = tid, .thread = number, .first_call = w->call_count};
+}
+
+static inline void world_stands_in(struct world *w, u64 lo, u64 hi, u32 frame)
+{
+    assert_true(w->call_count < COUNT_OF(w->calls));
+    w->calls[w->call_count++] = (struct snapshot_call){lo, hi, frame, 0};
+    w->standing[w->standing_count - 1].call_count++;
 }
 
 static inline u32 world_vtable(struct world *w, const char *name, i64 to_top)
@@ -269,6 +289,14 @@ static inline void world_open(const struct world *w, struct snapshot *s)
     if (w->stop == SNAPSHOT_STOP_SIGNALS)
         *missed = (struct snapshot_missed){4713, world_text(text, &text_bytes_used, "deaf"),
                                            world_text(text, &text_bytes_used, "blocks it"), 0};
+
+    struct snapshot_standing *standing =
+        snapshot_writer_whole(&out, SNAPSHOT_STANDING, w->standing_count);
+    memcpy(standing, w->standing, w->standing_count * sizeof *standing);
+    for (u32 i = 0; i < w->standing_count; i++)
+        standing[i].name = world_text(text, &text_bytes_used, w->standing_names[i]);
+    memcpy(snapshot_writer_whole(&out, SNAPSHOT_CALLS, w->call_count), w->calls,
+           w->call_count * sizeof *w->calls);
 
     struct snapshot_frame *f = snapshot_writer_whole(&out, SNAPSHOT_FRAMES, w->frame_count);
     u32 *frame_names = snapshot_writer_whole(&out, SNAPSHOT_FRAME_NAMES, w->frame_count);
