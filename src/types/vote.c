@@ -109,8 +109,15 @@ static bool fits_any_size(const struct solve *x, u64 bytes, u32 shape)
            (form > FORM_PREFIX || (form == FORM_PREFIX && p->flags & SHAPE_BEGINS));
 }
 
-/* What each class gets that has not all its blocks typed; the first election that gives anything.
- */
+/* Is all that is known of the shape how a block of so many bytes begins? */
+static bool is_beginning(const struct solve *x, u32 shape, u64 bytes)
+{
+    return shape && shapes_form(shapes_get(&x->shapes, shape), bytes) == FORM_PREFIX;
+}
+
+/* What each class gets for those of its blocks that are not typed: of the first election that gives
+ * anything; but of how blocks begin, of the one with the most voters, since one stray pointer may
+ * be all that a class knows. */
 static u32 *elect(struct solve *x, const struct tally *classes, const struct election *groups,
                   u32 count)
 {
@@ -120,10 +127,15 @@ static u32 *elect(struct solve *x, const struct tally *classes, const struct ele
             continue;
         if (is_elected(&classes[i]))
             elected[i] = classes[i].shape;
-        for (u32 k = 0; k < count && !elected[i]; k++) {
+        for (u32 k = 0; k < count; k++) {
             const struct tally *t = &groups[k].tallies[groups[k].group_of[i]];
-            if (is_elected(t) && fits_any_size(x, x->classes[i].size, t->shape))
-                elected[i] = t->shape;
+            bool open = !elected[i] ||
+                        (groups[k].beginnings && is_beginning(x, elected[i], x->classes[i].size));
+            if (!open || !is_elected(t) || !fits_any_size(x, x->classes[i].size, t->shape))
+                continue;
+            elected[i] = t->shape;
+            if (groups[k].beginnings)
+                break;
         }
     }
     return elected;
