@@ -22,9 +22,10 @@
     X(abstract_origin)                                                                             \
     X(data_member_location)                                                                        \
     X(data_bit_offset)                                                                             \
-    X(bit_offset) X(bit_size) X(virtuality) X(containing_type) X(artificial) X(location) X(low_pc) \
-        X(high_pc) X(ranges) X(count) X(upper_bound) X(lower_bound) X(import) X(language)          \
-            X(call_return_pc) X(call_all_calls) X(call_all_source_calls) X(GNU_all_call_sites)     \
+    X(bit_offset)                                                                                  \
+    X(bit_size) X(virtuality) X(containing_type) X(artificial) X(location) X(low_pc) X(high_pc)    \
+        X(ranges) X(count) X(upper_bound) X(lower_bound) X(import) X(language) X(call_return_pc)   \
+            X(call_all_calls) X(call_all_source_calls) X(GNU_all_call_sites)                       \
                 X(GNU_all_source_call_sites)
 
 enum catalog_attribute {

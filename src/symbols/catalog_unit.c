@@ -400,10 +400,12 @@ static void let_go(struct catalog_unit *u)
     u->walked = false;
 }
 
-/* Traits, tags and function objects: no block is one unless something refers to it. */
+/* Traits, tags and function objects: no block is one unless something refers to it. The size of a
+ * stand-in for a type unit is not known here. */
 static bool is_empty(Dwarf_Die *die)
 {
-    return dwarf_bytesize(die) <= 1;
+    int bytes = dwarf_bytesize(die);
+    return bytes == 0 || bytes == 1;
 }
 
 static void take_over(struct catalog_build *b, Dwarf_Die *root)

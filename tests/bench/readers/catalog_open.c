@@ -19,7 +19,7 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Kilobytes of the file's mapping that are this process's alone. */
+/* Kilobytes of the mapping that are not the file, but copies of it. */
 static unsigned long private_kib(const char *path)
 {
     char line[5000];
@@ -31,7 +31,7 @@ static unsigned long private_kib(const char *path)
             in_file = 1;
         else if (!strncmp(line, "VmFlags", 7))
             in_file = 0;
-        else if (in_file && (sscanf(line, "Private_Dirty: %lu", &kib) == 1))
+        else if (in_file && (sscanf(line, "Anonymous: %lu", &kib) == 1))
             sum += kib;
     }
     if (f)
