@@ -153,10 +153,11 @@ static int by_unit(const void *left, const void *right)
     return a->address < b->address ? -1 : a->address > b->address;
 }
 
-static void answer_file(struct lookup *l, struct item *items, u32 count, const char *debug_path)
+static void answer_file(struct lookup *l, struct item *items, u32 count,
+                        const struct symbols_where *where)
 {
     const struct symbols_question *q = &l->questions[items[0].question];
-    l->open = module_open(&l->module, q->path, q->build_id, q->build_id_bytes, debug_path);
+    l->open = module_open(&l->module, q->path, q->build_id, q->build_id_bytes, where);
     for (u32 i = 0; l->open && i < count; i++) {
         Dwarf_Die unit;
         items[i].address -= l->module.bias;
@@ -197,8 +198,8 @@ static int by_file(const void *left, const void *right, void *context)
     return compare_files(&questions[a->question], &questions[b->question]);
 }
 
-void symbols_lookup(const struct symbols_question *questions, u32 count, const char *debug_path,
-                    symbols_found *found, void *context)
+void symbols_lookup(const struct symbols_question *questions, u32 count,
+                    const struct symbols_where *where, symbols_found *found, void *context)
 {
     struct lookup l = {.questions = questions,
                        .found = found,
@@ -214,7 +215,7 @@ void symbols_lookup(const struct symbols_question *questions, u32 count, const c
             for (end = i + 1; end < count && compare_files(&questions[items[i].question],
                                                            &questions[items[end].question]) == 0;)
                 end++;
-            answer_file(&l, items + i, end - i, debug_path);
+            answer_file(&l, items + i, end - i, where);
         }
     }
     free(items);

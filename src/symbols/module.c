@@ -144,17 +144,20 @@ const char *module_symbol(const struct module *m, u64 address)
 }
 
 bool module_open(struct module *m, const char *path, const u8 *build_id, u32 build_id_bytes,
-                 const char *debug_path)
+                 const struct symbols_where *where)
 {
+    static const struct symbols_where usual;
+    where = where ? where : &usual;
     *m = (struct module){.callbacks = {.find_elf = dwfl_build_id_find_elf,
                                        .find_debuginfo = dwfl_standard_find_debuginfo,
                                        .section_address = dwfl_offline_section_address,
                                        .debuginfo_path = &m->debug_path},
-                         .debug_path = (char *)(uintptr_t)debug_path};
+                         .debug_path = (char *)(uintptr_t)where->debug_path};
     m->dwfl = dwfl_begin(&m->callbacks);
     if (!m->dwfl)
         return false;
     if (!report(m, path, build_id, build_id_bytes) &&
+        !(where->spare && build_id_bytes && report(m, where->spare, build_id, build_id_bytes)) &&
         !report_debug_file(m, build_id, build_id_bytes)) {
         module_close(m);
         return false;

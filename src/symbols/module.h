@@ -33,9 +33,10 @@ struct module {
     size_t range_count;
 };
 
-/* Opens the file, or what is left of it under its build-id, with its debug information. */
+/* Opens the file, or what is left of it under its build-id, with its debug information. `where` may be
+ * NULL. */
 bool module_open(struct module *m, const char *path, const u8 *build_id, u32 build_id_bytes,
-                 const char *debug_path);
+                 const struct symbols_where *where);
 void module_close(struct module *m);
 /* The unit whose code the address (of the debug information) is in; false when none has it. */
 bool module_unit(const struct module *m, u64 address, Dwarf_Die *unit);

@@ -136,7 +136,10 @@ static bool answer(const struct question *q, struct output *o)
         questions[i] = (struct symbols_question){q->strings + m->path, m->build_id,
                                                  m->build_id_bytes, q->addresses[i].address};
     }
-    symbols_lookup(questions, count, NULL, send_answer, o);
+    /* The relay that started us runs the program's file, whatever has become of its path. */
+    char running[32];
+    text_format(running, sizeof running, "/proc/%d/exe", (int)getppid());
+    symbols_lookup(questions, count, &(struct symbols_where){.spare = running}, send_answer, o);
     free(questions);
     struct lookup_line end = {.mark = LOOKUP_LINE, .address = LOOKUP_END};
     put(o, &end, sizeof end);

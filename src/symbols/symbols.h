@@ -31,12 +31,19 @@ struct symbols_line {
  * function first. The texts are gone after the call. */
 typedef void symbols_found(void *context, u32 question, const struct symbols_line *lines, u32 depth);
 
+/* Where files are looked for besides their path. */
+struct symbols_where {
+    const char *debug_path; /* folders of debug files as gdb and elfutils take them
+                             * ("+:.debug:/usr/lib/debug"); NULL: the usual ones */
+    const char *spare;      /* file that may be the one that was asked for, by its build-id, when the
+                             * one at its path is another by now; NULL: none */
+};
+
 /* Looks all of them up and calls found() for those of which anything is known, in no order, each
- * once. debug_path is a list of folders as gdb and elfutils take it ("+:.debug:/usr/lib/debug"), or
- * NULL for the usual places. Each file is opened once and closed again. When memory is out, fewer
+ * once. `where` may be NULL. Each file is opened once and closed again. When memory is out, fewer
  * are found. */
-void symbols_lookup(const struct symbols_question *questions, u32 count, const char *debug_path,
-                    symbols_found *found, void *context);
+void symbols_lookup(const struct symbols_question *questions, u32 count,
+                    const struct symbols_where *where, symbols_found *found, void *context);
 
 /* Reads one struct lookup_question (base/lookup.h) from `in`, answers on `out`. */
 bool symbols_serve(int in, int out, struct err *e);

@@ -123,18 +123,24 @@ def test_bare_program():
         check(not os.listdir(f"/proc/{program.pid}/fd"), "and it has none")
 
 
-def test_a_program_that_went_on():
-    """Its file was replaced meanwhile: what is there now must not lend its lines."""
+def replaced(lines, script):
+    """The victim's run once its file has become another one's."""
     with tempfile.TemporaryDirectory(prefix="moonheap-test-") as folder:
         program_file = os.path.join(folder, "lines")
         shutil.copy(victim("lines"), program_file)
-        with Program([program_file], script=LOOK) as program:
+        with Program([program_file], script=script, lines=lines) as program:
             program.hear()
             os.unlink(program_file)
             shutil.copy(victim("puppet"), program_file)
-            run = program.run()
-            for size, found in blocks(run).items():
-                check(re.fullmatch(r"lines\+0x[0-9a-f]+", found[0]), f"site of {size}", run)
+            return program.run()
+
+
+def test_a_program_that_went_on():
+    """What is at its path now must not lend its names; what it runs is still to be had."""
+    check_lines(replaced(1, LOOK))
+    run = replaced(0, LOOK)
+    for size, found in blocks(run).items():
+        check(re.fullmatch(r"lines\+0x[0-9a-f]+", found[0]), f"site of {size}", run)
 
 
 def test_offline():

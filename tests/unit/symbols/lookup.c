@@ -108,7 +108,8 @@ static void ask(const char *full, const char *name, const char *debug_path)
         expected += strcmp(oracle[i][0].file, "??") != 0;
     }
     found_count = inlined_count = 0;
-    symbols_lookup(questions, address_count, debug_path, compare, NULL);
+    struct symbols_where where = {.debug_path = debug_path};
+    symbols_lookup(questions, address_count, &where, compare, NULL);
     assert_int_equal(found_count, expected);
     assert_true(found_count > 50 && inlined_count > 10);
 }
@@ -224,6 +225,47 @@ static void nothing_is_known(void **state)
     symbols_lookup(questions, 0, NULL, must_not_be_called, NULL);
 }
 
+static void count_lines(void *context, u32 question, const struct symbols_line *lines, u32 depth)
+{
+    (void)question;
+    (void)depth;
+    *(u32 *)context += !strcmp(name_of(lines[depth - 1].file), "fixture.cpp");
+}
+
+/* The file was replaced, and there is one that still is what it was. */
+static void spare_file(void **state)
+{
+    (void)state;
+    static u8 build_id[20];
+    char path[128], spare[128];
+    u32 found = 0;
+    compile("g++", "-gdwarf-5", shapes[1], "-Wl,--build-id=sha1");
+    fixture_shell("readelf -n full | sed -n 's/.*Build ID: //p' >id && cp full other && cp /bin/sh full");
+    snprintf(path, sizeof path, "%s/id", fixture_folder);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    for (u32 i = 0; i < sizeof build_id; i++) {
+        unsigned byte;
+        assert_int_equal(fscanf(f, "%2x", &byte), 1);
+        build_id[i] = (u8)byte;
+    }
+    fclose(f);
+    snprintf(path, sizeof path, "%s/full", fixture_folder);
+    snprintf(spare, sizeof spare, "%s/other", fixture_folder);
+    u32 count = fixture_addresses("other", addresses);
+    static struct symbols_question questions[FIXTURE_ADDRESSES];
+    for (u32 i = 0; i < count; i++)
+        questions[i] = (struct symbols_question){path, build_id, sizeof build_id, addresses[i]};
+    symbols_lookup(questions, count, NULL, count_lines, &found);
+    assert_int_equal(found, 0);
+    symbols_lookup(questions, count, &(struct symbols_where){.spare = spare}, count_lines, &found);
+    assert_true(found > 50);
+    build_id[0] ^= 1;
+    found = 0;
+    symbols_lookup(questions, count, &(struct symbols_where){.spare = spare}, count_lines, &found);
+    assert_int_equal(found, 0);
+}
+
 static void keep_names(void *context, u32 question, const struct symbols_line *lines, u32 depth)
 {
     bool *seen = context;
@@ -260,7 +302,7 @@ int main(void)
         cmocka_unit_test(in_the_file),      cmocka_unit_test(compressed),
         cmocka_unit_test(split),            cmocka_unit_test(by_build_id),
         cmocka_unit_test(by_debuglink),     cmocka_unit_test(nothing_is_known),
-        cmocka_unit_test(symbols_alone),
+        cmocka_unit_test(symbols_alone),    cmocka_unit_test(spare_file),
     };
     return cmocka_run_group_tests(tests, fixture_begin, fixture_end);
 }
