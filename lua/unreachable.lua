@@ -8,11 +8,11 @@
 --          LIMIT  call stacks to show, 10 by default
 --
 --   33 blocks, 3.2 KiB are unreachable; by stack, oldest first (run me again to confirm):
---      22 blocks, 2.1 KiB, oldest 48.0 s: make_leak < handle < main
+--      22 blocks, 2.1 KiB, oldest 48.0 s: make_leak (leak.c:7) < handle (leak.c:31) < main (leak.c:52)
 --      ...
--- and the second time
+-- and the second time; a row is of the same functions, with the lines of its oldest block
 --   33 blocks, 3.2 KiB are unreachable in both snapshots; by stack, oldest first:
---      22 blocks, 2.1 KiB, oldest 48.0 s: make_leak < handle < main
+--      22 blocks, 2.1 KiB, oldest 48.0 s: make_leak (leak.c:7) < handle (leak.c:31) < main (leak.c:52)
 --      ...
 
 local limit = tonumber(args[1]) or 10
@@ -24,7 +24,8 @@ end
 local function show(set)
     local rows = {}
     for _, row in ipairs(set:by("stack"):rows()) do
-        rows[#rows + 1] = { row = row, age = row.set:oldest(1)[1].age }
+        local oldest = row.set:oldest(1)[1]
+        rows[#rows + 1] = { row = row, age = oldest.age, stack = oldest.stack }
     end
     table.sort(rows, function(a, b)
         if a.age ~= b.age then
@@ -33,8 +34,8 @@ local function show(set)
         return a.row.key < b.row.key
     end)
     for i = 1, math.min(limit, #rows) do
-        local row = rows[i].row
-        printf("  %s, oldest %.1f s: %s\n", amount(row.set), rows[i].age, row.key)
+        local r = rows[i]
+        printf("  %s, oldest %.1f s: %s\n", amount(r.row.set), r.age, r.stack)
     end
     if #rows > limit then
         printf("  ... and %s more stacks\n", heap.text_count(#rows - limit))

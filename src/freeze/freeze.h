@@ -41,8 +41,8 @@ struct freeze_report {
     struct freeze_held *held; /* the caller's, when it was asked for and freeze_image succeeded */
 };
 
-/* Writes every section but NAMES and FRAME_NAMES; whoever adds those finds the frames with
- * snapshot_writer_written(w, SNAPSHOT_FRAMES, ...). The caller finishes the writer, also after a
+/* Writes every section but NAMES, FRAME_NAMES, LINES and FRAME_LINES; whoever adds those finds the
+ * frames with snapshot_writer_written(w, SNAPSHOT_FRAMES, ...). The caller finishes the writer, also after a
  * failure (or abandons it). overhead_bytes of the snapshot is the request's plus the recorder's. */
 bool freeze_list(struct snapshot_writer *w, const struct freeze_request *r, struct err *e);
 /* Bytes of address space that a writer should reserve for that and for names of functions. */
