@@ -3,11 +3,12 @@
  * standing.c - see standing.h.
  *
  * Context: frozen, in the clone: memory is as it was while the threads stood.
- * Invariant: only pages that regions_holds vouches for are read, whatever registers hold; and the
- * work is bounded: so many frames of a thread, so many of all.
- * A frame has what lies between its stack pointer and its caller's. Below the stack pointer of a
- * function that was interrupted lie 128 more bytes that it may use (x86-64 psABI, 3.2.2); what the
- * kernel puts there for a signal handler begins below them, or lies on a stack of its own.
+ * Invariant: only private pages that regions_holds vouches for are read, whatever registers hold
+ * (one of a shared file may be gone, and reading it kills); and the work is bounded: so many frames
+ * of a thread, so many of all. A frame has what lies between its stack pointer and its caller's.
+ * Below the stack pointer of a function that was interrupted lie 128 more bytes that it may use
+ * (x86-64 psABI, 3.2.2); what the kernel puts there for a signal handler begins below them, or lies
+ * on a stack of its own.
  */
 #include <string.h>
 
@@ -30,8 +31,11 @@ static bool read_word(void *context, u64 address, u64 *value)
 {
     struct memory *m = context;
     u64 page = ROUND_DOWN(address, PAGE_BYTES);
-    if (page != m->page && !regions_holds(m->regions, address))
-        return false;
+    if (page != m->page) {
+        const struct region *r = regions_find(m->regions, address);
+        if (!r || r->shared || !regions_holds(m->regions, address))
+            return false;
+    }
     m->page = page;
     *value = *(const u64 *)address;
     return true;

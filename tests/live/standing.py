@@ -5,11 +5,12 @@ the stack that is shown of each thread the one that gdb shows?
 Context: test. standing has a thread in each kind of place; sizes tell its blocks apart.
 """
 
+import os
 import re
 import shutil
 import subprocess
 
-from harness import Program, Skip, check, main, victim
+from harness import Program, Skip, check, main, tool, victim
 
 VICTIMS = (["standing"], ["standing_framed"], ["standing", "deny-ptrace"])
 
@@ -103,6 +104,29 @@ def test_lists_where_threads_stand():
         check(program.pid in threads and "main" in threads[program.pid], "the first thread too",
               run.body)
         check(len(threads) == 8, "all, and none of ours", run.body)
+
+
+def test_a_saved_snapshot_says_the_same():
+    with Program([victim("standing")]) as program:
+        told(program)
+        file = os.path.join(program.directory, "x.snap")
+        look = "for _, t in ipairs(%s) do print(t.tid, t.name, t.stack) end"
+        run = program.run(f"local s = heap.snapshot() s:save('{file}')" + look % "s:threads()")
+        for how in "heap.threads()", "heap.snapshot():threads()":
+            script = os.path.join(program.directory, "look.lua")
+            with open(script, "w", encoding="utf-8") as f:
+                f.write(look % how)
+            done = tool("script", file, script)
+            check(done.stdout.strip() == run.body.strip() != "", f"{how} offline", done, run.body)
+        grouped = tool("script", file, "threads", "spin_around")
+        check(grouped.stdout.startswith("1 thread stands in 1 place"), "the canned script", grouped)
+
+
+def test_without_a_clone_threads_are_listed():
+    with Program([victim("bystander"), "3", "deny-clone"]) as program:
+        check(program.hear() == "ready", "it runs")
+        run = program.run("for _, t in ipairs(heap.threads()) do print(t.tid, t.name, t.stack) end")
+        check(f"{program.pid}\tbystander\tnil" in run.body.splitlines(), "without stacks", run)
 
 
 def gdb_threads(pid):
