@@ -2,16 +2,17 @@
  *
  * helper.c - starts the helper process, unseen by the program, and talks to it.
  *
- * Context: agent; relay_run and become_helper are frozen: they run in other processes on our memory,
- * and make raw system calls only.
+ * Context: agent; relay_run and become_helper are frozen: they run in other processes on our
+ * memory, and make raw system calls only.
  * Invariant: the relay has no exit signal and dies with the agent's thread, the helper with the
  * relay; the relay ends when the helper is gone, and agent_helper_ask returns when the relay is.
  *
  * Why a relay: a process that has become another program is an ordinary child, with SIGCHLD and for
- * wait(2) to find (clone(2) can only choose the signal of one that does not). And whoever talks to it
- * needs a descriptor, which in the program's table would be in its way (a daemon that closes 0 and
- * opens /dev/null counts on getting 0) or be closed by it under our hands. So a process in between,
- * with our memory but a table of descriptors of its own, is the helper's parent, and copies bytes.
+ * wait(2) to find (clone(2) can only choose the signal of one that does not). And whoever talks to
+ * it needs a descriptor, which in the program's table would be in its way (a daemon that closes 0
+ * and opens /dev/null counts on getting 0) or be closed by it under our hands. So a process in
+ * between, with our memory but a table of descriptors of its own, is the helper's parent, and
+ * copies bytes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,8 +44,8 @@ struct relay {
     u8 *answer;
     size_t room;
     size_t got; /* bytes of the answer */
-    u32 done; /* futex: 1 when the helper is gone */
-    u32 over; /* 1: the agent does not wait any more */
+    u32 done;   /* futex: 1 when the helper is gone */
+    u32 over;   /* 1: the agent does not wait any more */
     u8 relay_stack[STACK_BYTES] __attribute__((aligned(64)));
     u8 helper_stack[STACK_BYTES] __attribute__((aligned(64)));
 };
@@ -59,8 +60,9 @@ static void forget_signals(void)
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
 }
 
-/* Descriptors 0 and 1 are the relay's two ends; the helper keeps the second as both. Its environment
- * is empty: the program's is not meant for it, and may hold what would load libraries into it. */
+/* Descriptors 0 and 1 are the relay's two ends; the helper keeps the second as both. Its
+ * environment is empty: the program's is not meant for it, and may hold what would load libraries
+ * into it. */
 static void become_helper(void *context)
 {
     struct relay *r = context;
@@ -108,8 +110,8 @@ static bool move(struct relay *r, size_t *sent)
 static void talk(struct relay *r)
 {
     int ends[2] = {-1, -1};
-    if (sys_failed(sys_call6(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (long)ends, 0,
-                             0)) ||
+    if (sys_failed(
+            sys_call6(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (long)ends, 0, 0)) ||
         ends[0] != 0 || ends[1] != 1)
         return;
     long helper = sys_clone(CLONE_VM | CLONE_VFORK | CLONE_UNTRACED | SIGCHLD,
@@ -180,8 +182,8 @@ static long start_relay(struct relay *r)
 {
     u64 all = ~0UL, before = 0;
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, 8, 0, 0);
-    long made = sys_clone(CLONE_VM | CLONE_UNTRACED, r->relay_stack + STACK_BYTES, NULL, relay_run,
-                          r);
+    long made =
+        sys_clone(CLONE_VM | CLONE_UNTRACED, r->relay_stack + STACK_BYTES, NULL, relay_run, r);
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, 8, 0, 0);
     return made;
 }

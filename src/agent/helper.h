@@ -4,8 +4,8 @@
  * debug information.
  *
  * Context: agent; inside the room only.
- * Invariant: the program gets no descriptor, no SIGCHLD and no child that its wait() would find, and
- * when agent_helper_ask has returned there is neither process nor descriptor left.
+ * Invariant: the program gets no descriptor, no SIGCHLD and no child that its wait() would find,
+ * and when agent_helper_ask has returned there is neither process nor descriptor left.
  */
 #ifndef MOONHEAP_AGENT_HELPER_H
 #define MOONHEAP_AGENT_HELPER_H
@@ -19,9 +19,9 @@ enum agent_helper_end {
     HELPER_LATE,   /* it took too long and was ended */
 };
 
-/* Starts `moonheap lookup`, gives it the question and collects what it writes: at most `room` bytes,
- * *answer_bytes of them, which may be some even when it failed. Returns within `patience_ns` and a
- * second. */
+/* Starts `moonheap lookup`, gives it the question and collects what it writes: at most `room`
+ * bytes, *answer_bytes of them, which may be some even when it failed. Returns within `patience_ns`
+ * and a second. */
 enum agent_helper_end agent_helper_ask(const void *question, size_t question_bytes, void *answer,
                                        size_t room, size_t *answer_bytes, u64 patience_ns);
 

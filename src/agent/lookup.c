@@ -4,8 +4,8 @@
  *
  * Context: agent.
  * Invariant: nothing that the helper says is followed before it has been checked: it reads debug
- * information, which may be anybody's, and may say anything. A place whose lines did not arrive whole
- * has none.
+ * information, which may be anybody's, and may say anything. A place whose lines did not arrive
+ * whole has none.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,8 @@
 
 #define PATIENCE_NS 10000000000ull
 enum {
-    FAILURES_MAX = 3,            /* one after another; then it is not started any more */
-    ANSWER_ROOM = 1 << 20,       /* and so much more for each address: */
+    FAILURES_MAX = 3,      /* one after another; then it is not started any more */
+    ANSWER_ROOM = 1 << 20, /* and so much more for each address: */
     ANSWER_ROOM_ADDRESS = 1 << 10,
     MODULES_MAX = 1 << 14,
 };
@@ -26,10 +26,9 @@ enum {
 struct question {
     u8 *bytes;
     size_t used;
-    u32 asked;
 };
 
-/* Number of the module in the list, which it is added to. Programs have tens, sometimes hundreds. */
+/* The module's number in the list, which it is added to. Programs have tens, sometimes hundreds. */
 static u32 module_number(const struct agent_text **modules, u32 *count,
                          const struct agent_text *module)
 {

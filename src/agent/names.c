@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * names.c - function, file and line of each frame of a snapshot, for its sections NAMES, FRAME_NAMES,
- * LINES and FRAME_LINES.
+ * names.c - function, file and line of each frame of a snapshot, for its sections NAMES,
+ * FRAME_NAMES, LINES and FRAME_LINES.
  *
  * Context: agent: it reads ELF files and allocates.
  * Invariant: the sections are written whole or not at all; equal texts are stored once.
@@ -22,7 +22,7 @@ struct frames {
     const struct snapshot_module *modules;
     u64 module_count;
     const char *strings;
-    struct agent_place **places;   /* of each frame; NULL: in no module */
+    struct agent_place **places; /* of each frame; NULL: in no module */
     struct agent_place **unsettled;
     u32 unsettled_count;
     struct agent_text **written; /* in the order of their offsets */
@@ -101,9 +101,9 @@ static struct agent_place *place_at(struct agent_names *n, const struct agent_te
     return p;
 }
 
-/* A frame's pc is where the call returns to, which may already be the next function. A place that is
- * new is in the list of unsettled ones once, however many frames are at it: it is marked as settled
- * there, and unmarked when all are listed. */
+/* A frame's pc is where the call returns to, which may already be the next function. A place that
+ * is new is in the list of unsettled ones once, however many frames are at it: it is marked as
+ * settled there, and unmarked when all are listed. */
 static bool find_places(struct agent_names *n, struct frames *f)
 {
     const struct agent_text **modules = calloc(f->module_count + 1, sizeof *modules);
@@ -134,9 +134,8 @@ static void settle_by_symbols(struct agent_names *n, struct agent_place *p)
 {
     const char *path = p->key.module->text;
     u32 path_bytes = (u32)strlen(path) + 1;
-    const char *name =
-        elf_names_find(n->elf, path, (const u8 *)path + path_bytes,
-                       p->key.module->bytes - path_bytes, p->key.address);
+    const char *name = elf_names_find(n->elf, path, (const u8 *)path + path_bytes,
+                                      p->key.module->bytes - path_bytes, p->key.address);
     p->function = *name ? agent_names_text(n, name, strlen(name)) : NULL;
     p->settled = true;
 }

@@ -3,8 +3,8 @@
  * names.h - what the agent knows of code addresses, and how it asks for what it does not know.
  *
  * Context: agent; inside the room only.
- * Invariant: what is known of an address does not change as long as the process lives: two snapshots
- * that are compared call the same place the same.
+ * Invariant: what is known of an address does not change as long as the process lives: two
+ * snapshots that are compared call the same place the same.
  */
 #ifndef MOONHEAP_AGENT_NAMES_H
 #define MOONHEAP_AGENT_NAMES_H
@@ -16,9 +16,9 @@
 /* A string, there once. */
 struct agent_text {
     UT_hash_handle hh;
-    u64 stamp; /* snapshot that it was last written to */
+    u64 stamp;  /* snapshot that it was last written to */
     u32 offset; /* in NAMES there */
-    u32 bytes; /* without NUL */
+    u32 bytes;  /* without NUL */
     char text[];
 };
 
@@ -51,8 +51,8 @@ struct agent_names {
 /* NULL when memory is out. */
 struct agent_text *agent_names_text(struct agent_names *n, const char *text, size_t bytes);
 
-/* Asks the helper about places that are not settled, and settles those that it knows. What went wrong,
- * if anything, is written to `note` ("" otherwise). */
+/* Asks the helper about places that are not settled, and settles those that it knows. What went
+ * wrong, if anything, is written to `note` ("" otherwise). */
 void agent_lookup(struct agent_names *n, struct agent_place *const *places, u32 count,
                   char note[AGENT_NOTE_BYTES]);
 

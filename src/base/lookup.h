@@ -33,7 +33,7 @@ struct lookup_question {
 };
 
 struct lookup_module {
-    u32 path; /* offset in the strings, which are NUL-terminated */
+    u32 path;           /* offset in the strings, which are NUL-terminated */
     u32 build_id_bytes; /* 0: unknown */
     u8 build_id[32];
 };

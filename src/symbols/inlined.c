@@ -4,9 +4,9 @@
  *
  * Context: tool.
  * Invariant: an address is reported once, by the innermost function that has it; the walk ends
- * whatever the file says: it goes no deeper than NESTING_MAX and looks at ENTRIES_MAX entries at most.
- * Why all addresses of a unit in one walk: dwarf_getscopes walks the unit anew for each, which took
- * minutes for ten thousand.
+ * whatever the file says: it goes no deeper than NESTING_MAX and looks at ENTRIES_MAX entries at
+ * most.
+ * Why all addresses of a unit in one walk: dwarf_getscopes walks the unit anew for each.
  */
 #include <dwarf.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct walk {
     inlined_found *found;
     void *context;
     u32 nesting;
-    u32 entries; /* seen so far */
+    u32 entries;   /* seen so far */
     bool thorough; /* functions are looked for inside of functions and types too */
 };
 
@@ -182,10 +182,8 @@ void inlined_find(Dwarf_Die *unit, const u64 *addresses, u32 count, inlined_foun
                   void *context)
 {
     struct list all = {malloc(count * sizeof *all.items), count};
-    struct walk w = {.addresses = addresses,
-                     .reported = calloc(count, 1),
-                     .found = found,
-                     .context = context};
+    struct walk w = {
+        .addresses = addresses, .reported = calloc(count, 1), .found = found, .context = context};
     if (all.items && w.reported) {
         for (u32 i = 0; i < count; i++)
             all.items[i] = i;

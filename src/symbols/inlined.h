@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * inlined.h - which functions' code an address is in: the one that was compiled, and those that were
- * inlined into it there.
+ * inlined.h - which functions' code an address is in: the one that was compiled, and those that
+ * were inlined into it there.
  *
  * Context: tool; inside the room only.
  */
@@ -24,8 +24,8 @@ struct inlined_scope {
 };
 
 /* Calls found() once for each of the addresses (ascending, of the debug information) that lies in a
- * function of the unit, with the innermost one. Entries of the unit are passed over by their ranges,
- * so that the cost is that of the functions asked for. */
+ * function of the unit, with the innermost one. Entries of the unit are passed over by their
+ * ranges, so that the cost is that of the functions asked for. */
 typedef void inlined_found(void *context, u32 index, const struct inlined_scope *innermost);
 void inlined_find(Dwarf_Die *unit, const u64 *addresses, u32 count, inlined_found *found,
                   void *context);

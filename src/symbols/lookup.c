@@ -73,8 +73,7 @@ static const char *compiled_function(struct lookup *l, const struct item *item,
                                      const struct inlined_scope *scope, char **owned)
 {
     const struct symbols_question *q = &l->questions[item->question];
-    const char *name =
-        elf_names_find(l->elf, q->path, q->build_id, q->build_id_bytes, q->address);
+    const char *name = elf_names_find(l->elf, q->path, q->build_id, q->build_id_bytes, q->address);
     *owned = NULL;
     if (*name)
         return name;
@@ -201,10 +200,8 @@ static int by_file(const void *left, const void *right, void *context)
 void symbols_lookup(const struct symbols_question *questions, u32 count,
                     const struct symbols_where *where, symbols_found *found, void *context)
 {
-    struct lookup l = {.questions = questions,
-                       .found = found,
-                       .context = context,
-                       .elf = elf_names_create()};
+    struct lookup l = {
+        .questions = questions, .found = found, .context = context, .elf = elf_names_create()};
     struct item *items = malloc((count ? count : 1) * sizeof *items);
     unsetenv("DEBUGINFOD_URLS"); /* libdwfl would fetch debug information from there */
     if (l.elf && items) {

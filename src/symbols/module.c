@@ -7,8 +7,9 @@
  * sorted by where they begin and know the furthest end so far, so that a search backwards may stop:
  * what a linker threw away leaves ranges that overlap others.
  *
- * Why a list of ranges of our own: libdw 0.188 finds units by .debug_aranges alone, which clang does
- * not write (DWARF 5 standard, 6.1.2 calls it optional). The units' own DW_AT_ranges are complete.
+ * Why a list of ranges of our own: libdw 0.188 finds units by .debug_aranges alone, which clang
+ * does not write (DWARF 5 standard, 6.1.2 calls it optional). The units' own DW_AT_ranges are
+ * complete.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -104,7 +105,8 @@ static void list_units(struct module *m)
         ptrdiff_t at = 0;
         while (more && (at = dwarf_ranges(&unit, at, &base, &lo, &hi)) > 0)
             if (lo < hi)
-                more = add_range(m, &room, (struct module_range){lo, hi, 0, dwarf_dieoffset(&unit)});
+                more =
+                    add_range(m, &room, (struct module_range){lo, hi, 0, dwarf_dieoffset(&unit)});
     }
     if (m->range_count > 1)
         qsort(m->ranges, m->range_count, sizeof *m->ranges, by_lo);

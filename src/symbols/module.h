@@ -27,14 +27,14 @@ struct module {
     char *debug_path;
     Dwfl *dwfl;
     Dwfl_Module *dwfl_module;
-    Dwarf *dwarf; /* NULL: there is none */
-    u64 bias;     /* of an address, to one in the debug information: subtract */
+    Dwarf *dwarf;                /* NULL: there is none */
+    u64 bias;                    /* of an address, to one in the debug information: subtract */
     struct module_range *ranges; /* by lo */
     size_t range_count;
 };
 
-/* Opens the file, or what is left of it under its build-id, with its debug information. `where` may be
- * NULL. */
+/* Opens the file, or what is left of it under its build-id, with its debug information. `where` may
+ * be NULL. */
 bool module_open(struct module *m, const char *path, const u8 *build_id, u32 build_id_bytes,
                  const struct symbols_where *where);
 void module_close(struct module *m);

@@ -3,10 +3,11 @@
  * names.c - what functions of the debug information are called.
  *
  * Context: tool.
- * Invariant: a name is written as src/elf writes those of symbol tables, so that a function is called
- * the same with and without debug information.
- * Why the linkage name first: it has the scopes and template arguments in it. Where there is none in
- * a language with scopes, the scopes are put in front: DWARF nests them (DWARF 5 standard, 3.2.2).
+ * Invariant: a name is written as src/elf writes those of symbol tables, so that a function is
+ * called the same with and without debug information.
+ * Why the linkage name first: it has the scopes and template arguments in it. Where there is none
+ * in a language with scopes, the scopes are put in front: DWARF nests them (DWARF 5 standard,
+ * 3.2.2).
  */
 #include <dwarf.h>
 #include <stdlib.h>
@@ -82,8 +83,7 @@ static size_t put_scopes(Dwarf_Die *die, char *out, size_t size)
         if (!is_scope(&scopes[i]))
             continue;
         const char *name = dwarf_diename(&scopes[i]);
-        used += text_format(out + used, size - used, "%s::",
-                            name ? name : "(anonymous namespace)");
+        used += text_format(out + used, size - used, "%s::", name ? name : "(anonymous namespace)");
     }
     if (count > 0)
         free(scopes);

@@ -5,8 +5,8 @@
  *
  * Context: tool: it maps files, allocates, and trusts libdw with what may be a hostile file. It
  * never runs in the program's process.
- * Invariant: an answer comes only from a file whose build-id is the one that was asked for (when one
- * was); nothing is kept between two calls.
+ * Invariant: an answer comes only from a file whose build-id is the one that was asked for (when
+ * one was); nothing is kept between two calls.
  */
 #ifndef MOONHEAP_SYMBOLS_SYMBOLS_H
 #define MOONHEAP_SYMBOLS_SYMBOLS_H
@@ -29,14 +29,15 @@ struct symbols_line {
 
 /* What is found of question number `question`: 1 to LOOKUP_DEPTH_MAX lines, innermost inlined
  * function first. The texts are gone after the call. */
-typedef void symbols_found(void *context, u32 question, const struct symbols_line *lines, u32 depth);
+typedef void symbols_found(void *context, u32 question, const struct symbols_line *lines,
+                           u32 depth);
 
 /* Where files are looked for besides their path. */
 struct symbols_where {
     const char *debug_path; /* folders of debug files as gdb and elfutils take them
                              * ("+:.debug:/usr/lib/debug"); NULL: the usual ones */
-    const char *spare;      /* file that may be the one that was asked for, by its build-id, when the
-                             * one at its path is another by now; NULL: none */
+    const char *spare; /* file that may be the one that was asked for, by its build-id, when the
+                        * one at its path is another by now; NULL: none */
 };
 
 /* Looks all of them up and calls found() for those of which anything is known, in no order, each

@@ -67,8 +67,7 @@ static void collect(void *context, u32 question, const struct symbols_line *line
     to->depth = depth;
     for (u32 i = 0; i < depth; i++) {
         bool outermost = i + 1 == depth;
-        u32 function =
-            outermost ? c->out->frame_names[frame] : put_text(c, lines[i].function);
+        u32 function = outermost ? c->out->frame_names[frame] : put_text(c, lines[i].function);
         to->lines[i] = (struct snapshot_line){function, put_text(c, lines[i].file), lines[i].line};
     }
 }

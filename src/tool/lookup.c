@@ -3,8 +3,8 @@
  * lookup.c - `moonheap lookup`: the helper process that the agent starts for files and lines.
  *
  * Context: tool.
- * Invariant: it is the first to go when memory is short, takes no more than ADDRESS_SPACE, gives way
- * to everybody, and leaves no core: debug information that breaks it harms nobody.
+ * Invariant: it is the first to go when memory is short, takes no more than ADDRESS_SPACE, gives
+ * way to everybody, and leaves no core: debug information that breaks it harms nobody.
  */
 #include <stdlib.h>
 #include <sys/resource.h>

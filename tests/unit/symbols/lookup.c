@@ -93,7 +93,7 @@ static void compare(void *context, u32 question, const struct symbols_line *line
     fail_msg("%s: address 0x%llx", what, (unsigned long long)addresses[question]);
 }
 
-/* Asks about every address of the program `name` and compares with what the oracle says of `full`. */
+/* Asks about every address of the program `name`, compares with what the oracle says of `full`. */
 static void ask(const char *full, const char *name, const char *debug_path)
 {
     char path[128];
@@ -217,9 +217,12 @@ static void nothing_is_known(void **state)
     u32 count = fixture_addresses("full", addresses);
     assert_true(count > 0);
     const struct symbols_question questions[] = {
-        {"/nonexistent", NULL, 0, 0x1000}, {"/dev/zero", NULL, 0, 0x1000},
-        {fixture_folder, NULL, 0, 0x1000}, {full, other, sizeof other, addresses[0]},
-        {full, NULL, 0, 1},                {full, NULL, 0, UINT64_MAX},
+        {"/nonexistent", NULL, 0, 0x1000},
+        {"/dev/zero", NULL, 0, 0x1000},
+        {fixture_folder, NULL, 0, 0x1000},
+        {full, other, sizeof other, addresses[0]},
+        {full, NULL, 0, 1},
+        {full, NULL, 0, UINT64_MAX},
     };
     symbols_lookup(questions, COUNT_OF(questions), NULL, must_not_be_called, NULL);
     symbols_lookup(questions, 0, NULL, must_not_be_called, NULL);
@@ -240,7 +243,8 @@ static void spare_file(void **state)
     char path[128], spare[128];
     u32 found = 0;
     compile("g++", "-gdwarf-5", shapes[1], "-Wl,--build-id=sha1");
-    fixture_shell("readelf -n full | sed -n 's/.*Build ID: //p' >id && cp full other && cp /bin/sh full");
+    fixture_shell(
+        "readelf -n full | sed -n 's/.*Build ID: //p' >id && cp full other && cp /bin/sh full");
     snprintf(path, sizeof path, "%s/id", fixture_folder);
     FILE *f = fopen(path, "r");
     assert_non_null(f);
@@ -299,10 +303,10 @@ static void symbols_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_the_file),      cmocka_unit_test(compressed),
-        cmocka_unit_test(split),            cmocka_unit_test(by_build_id),
-        cmocka_unit_test(by_debuglink),     cmocka_unit_test(nothing_is_known),
-        cmocka_unit_test(symbols_alone),    cmocka_unit_test(spare_file),
+        cmocka_unit_test(in_the_file),   cmocka_unit_test(compressed),
+        cmocka_unit_test(split),         cmocka_unit_test(by_build_id),
+        cmocka_unit_test(by_debuglink),  cmocka_unit_test(nothing_is_known),
+        cmocka_unit_test(symbols_alone), cmocka_unit_test(spare_file),
     };
     return cmocka_run_group_tests(tests, fixture_begin, fixture_end);
 }
