@@ -123,8 +123,14 @@ static void kind_text(const struct query_view *v, u64 kind, char out[KIND_TEXT_B
     u32 types = v->types->types.count;
     const char *name = source < types ? v->types->types.text[source]
                                       : query_root_word((enum snapshot_root_kind)(source - types));
+    char member[KIND_TEXT_BYTES];
+    u64 offset = 8 * (place - 1);
     size_t used = text_format(out, KIND_TEXT_BYTES, "%s", name);
-    if (place)
+    bool known = place && place <= PLACES && source < types &&
+                 types_member_text(v->types, (type_id){(u32)source}, offset, member, sizeof member);
+    if (known)
+        text_format(out + used, KIND_TEXT_BYTES - used, "%s%s", *member == '[' ? "" : ".", member);
+    else if (place)
         text_format(out + used, KIND_TEXT_BYTES - used, "+0x%x%s", (u32)(8 * (place - 1)),
                     place == PLACES + 1 ? ".." : "");
 }

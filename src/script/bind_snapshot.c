@@ -380,6 +380,7 @@ void script_open_snapshot(lua_State *L)
         {"new_since", snapshot_new_since},
         {"gone_since", snapshot_gone_since},
         {"unreachable", script_snapshot_unreachable},
+        {"unknown", script_snapshot_unknown},
         {"roots", script_snapshot_roots},
         {"threads", script_snapshot_threads},
         {"save", snapshot_save_it},

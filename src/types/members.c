@@ -10,31 +10,51 @@
 #include "fields.h"
 #include "solve.h"
 
-static const struct shape *shape_of(const struct types *t, block_id b)
+static const struct shape *shape_of_type(const struct types *t, u32 type)
 {
     if (!t->solution)
         return NULL;
-    u32 shape = t->solution->shape_of_type[types_of_block(t, b).v];
+    u32 shape = t->solution->shape_of_type[type];
     const struct shape *p = shapes_get(&t->solution->shapes, shape);
     return shape && p->catalog ? p : NULL;
 }
 
-size_t types_field_text(const struct types *t, block_id b, u64 offset, char *out, size_t size)
+static const struct shape *shape_of(const struct types *t, block_id b)
 {
-    const struct shape *p = shape_of(t, b);
+    return shape_of_type(t, types_of_block(t, b).v);
+}
+
+/* `array`: the block is one of elements of the shape. */
+static size_t member_text(const struct types *t, const struct shape *p, bool array, u64 offset,
+                          char *out, size_t size)
+{
     char path[400];
     size_t used = 0;
     out[0] = '\0';
     if (!p || offset < p->shift)
         return 0;
     offset -= p->shift;
-    if (shapes_form(p, snapshot_block_bytes(t->snapshot, b)) == FORM_ARRAY) {
+    if (array) {
         used = text_format(out, size, "[%llu]", (unsigned long long)(offset / p->size));
         offset %= p->size;
     }
     size_t bytes = fields_path(&t->solution->shapes, p->module, p->type, offset, path, sizeof path);
     const char *text = !used && *path == '.' ? path + 1 : path;
     return bytes ? used + text_format(out + used, size - used, "%s", text) : used;
+}
+
+size_t types_field_text(const struct types *t, block_id b, u64 offset, char *out, size_t size)
+{
+    const struct shape *p = shape_of(t, b);
+    bool array = p && shapes_form(p, snapshot_block_bytes(t->snapshot, b)) == FORM_ARRAY;
+    return member_text(t, p, array, offset, out, size);
+}
+
+size_t types_member_text(const struct types *t, type_id type, u64 offset, char *out, size_t size)
+{
+    const struct shape *p = shape_of_type(t, type.v);
+    const char *name = t->types.text[type.v];
+    return member_text(t, p, p && name[strlen(name) - 1] == ']', offset, out, size);
 }
 
 size_t types_variable_text(const struct types *t, u32 module, u64 address, char *out, size_t size)

@@ -138,6 +138,8 @@ void types_free(struct types *t);
 /* The member at an offset of a block: "next", "buckets[7].key", "[3].next" in an array; returns the
  * bytes written, 0 when nothing is known of the place. */
 size_t types_field_text(const struct types *t, block_id b, u64 offset, char *out, size_t size);
+/* The same of a type: of blocks that are alike. */
+size_t types_member_text(const struct types *t, type_id type, u64 offset, char *out, size_t size);
 /* The variable at an address of a module's file, with the member of it: "table.buckets[7]". */
 size_t types_variable_text(const struct types *t, u32 module, u64 address, char *out, size_t size);
 

@@ -224,5 +224,45 @@ for _, r in ipairs(s:type("table"):one():referents()) do print(r.field) break en
     check(re.fullmatch(r"buckets\[\d+\]", lines[4]), "a referent's field", text)
 
 
+def test_unknown():
+    """Without debug information: what to say first, and what saying it does."""
+    script = """
+local rows = heap.snapshot():unknown{limit=50}
+local most = 0
+for i, r in ipairs(rows) do
+  if r.unlocks < r.bytes or #r.set ~= r.count then print("wrong", r.key) end
+  if i > 1 and rows[i - 1].unlocks < r.unlocks then print("order", r.key) end
+  if r.key:find("make_table") then print("table", r.bytes, r.unlocks) end
+end
+heap.istype("make_table", "table")
+local s = heap.snapshot()
+print(#s:type("table"), s:type("table"):one().type_source, s:by("type_source")["told"].count)
+for _, r in ipairs(s:unknown()) do if r.key:find("make_table") then print("still", r.key) end end
+"""
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        program, _ = compile_victim(folder, OPTIMIZED[0], "plain")
+        told, text = observe(program, [], script)
+    lines = text.splitlines()
+    pairs = sum(size for size, name in told.values() if name == "pair")
+    match = re.fullmatch(r"table\t(\d+)\t(\d+)", lines[0])
+    check(match and int(match[1]) == 16 + 101 * 8, "the table", text)
+    check(int(match[2]) >= int(match[1]) + pairs, "it unlocks its pairs", text)
+    check(lines[1:] == ["1\ttold\t1"], "when it was told", text)
+
+
+def test_by_way_of():
+    script = """
+local s = heap.snapshot()
+s:type("pair"):by("via"):print{limit=3}
+local referrers = s:type("session"):largest(1)[1]:referrers()
+for _, r in ipairs(referrers) do if r.block then print(r.block.type, r.field) end end
+"""
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        program, files = compile_victim(folder, OPTIMIZED[0], "plain")
+        _, text = observe(program, files, script)
+    check("pair.next" in text and "table.buckets[" in text, "by way of", text)
+    check(re.search(r"^session\tnode\.(next|prev)$", text, re.M), "a referrer's field", text)
+
+
 if __name__ == "__main__":
     main()
