@@ -312,6 +312,8 @@ struct code {
 
 static u32 share_hints(struct merge *m, struct code *c, const u32 *hints, u32 count)
 {
+    if (!count)
+        return 0;
     u64 h = catalog_hash(hints, count * sizeof *hints);
     u32 *at;
     while (*(at = catalog_map_add(&m->b->pool, &c->hints_of_hash, h)) != 0) {
