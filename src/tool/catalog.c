@@ -282,9 +282,18 @@ static int of_process(struct catalog_run *r, int pid)
     if (r->output || r->pattern)
         return tool_usage("catalog", "-o and --print take a file, not a process");
     r->maker.said = say_made;
+    r->maker.made = r->maker.failed = 0;
     if (!tool_catalogs_process(&r->maker, pid, &e))
         return tool_cannot("catalog", "%s", e.text);
-    return r->maker.failed ? TOOL_CANNOT : TOOL_OK;
+    if (r->maker.failed)
+        return TOOL_CANNOT;
+    if (r->maker.made)
+        return TOOL_OK;
+    tool_warn("catalog",
+              "no file of process %d has debug information: compile with -g, or install -dbg or "
+              "-dbgsym packages",
+              pid);
+    return TOOL_FAILED;
 }
 
 int tool_catalog_main(int argc, char **argv)

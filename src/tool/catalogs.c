@@ -133,16 +133,13 @@ static bool is_there(const char *path)
 }
 
 /* Remembers beside its place that making a catalogue failed, so that not every poke tries again. */
-static void leave_mark(const char *path)
+static bool leave_mark(const char *path, struct err *e)
 {
-    catalog_save("", 0, path, NULL);
+    return catalog_save("", 0, path, e);
 }
 
-/* A file may name debug information that is not installed. */
 static void complain(struct tool_catalogs *t, const struct err *e)
 {
-    if (e->status == STATUS_NOT_FOUND)
-        return;
     if (t->said)
         t->said(t->file, NULL, e->text);
     t->failed++;
@@ -164,17 +161,23 @@ static bool make_missing(struct tool_catalogs *t, const char *file)
     text_format(mark, sizeof mark, "%s.failed", path);
     if (!t->again && (is_there(path) || access(mark, F_OK) == 0))
         return true;
+    if (!leave_mark(mark, &e)) { /* seen before the work; a poke does without */
+        if (t->again)
+            complain(t, &e);
+        return false;
+    }
+    unlink(mark);
     if (t->deadline_ns && t->time_ns > t->deadline_ns - now)
         t->time_ns = t->deadline_ns - now;
     if (!tool_catalogs_make(t, file, &made, &e)) {
-        leave_mark(mark);
-        complain(t, &e);
+        leave_mark(mark, NULL);
+        if (e.status != STATUS_NOT_FOUND) /* what looked like debug information was none */
+            complain(t, &e);
         return true;
     }
     if (!catalog_save(made.bytes, made.size, path, &e)) {
         complain(t, &e);
     } else {
-        unlink(mark);
         t->made++;
         if (t->said)
             t->said(file, &made, path);
@@ -210,6 +213,8 @@ static void make_for(struct tool_catalogs *t, int pid, const char *maps, char *e
     free(list);
 }
 
+enum { CHILD_MADE, CHILD_NOTHING, CHILD_FAILED };
+
 /* With the rights of the process's user, in a child that gives them up for good. */
 static void make_as(struct tool_catalogs *t, const struct stat *owner, int pid, const char *maps,
                     char *environment, size_t bytes)
@@ -220,12 +225,14 @@ static void make_as(struct tool_catalogs *t, const struct stat *owner, int pid, 
         if (setgroups(0, NULL) == 0 && setgid(owner->st_gid) == 0 && setuid(owner->st_uid) == 0)
             make_for(t, pid, maps, environment, bytes);
         fflush(NULL);
-        _exit(t->failed > 0);
+        _exit(t->failed ? CHILD_FAILED : t->made ? CHILD_MADE : CHILD_NOTHING);
     }
-    int status = 1;
+    int status = -1;
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    t->failed += status != 0;
+    bool ended = status >= 0 && WIFEXITED(status);
+    t->made += ended && WEXITSTATUS(status) == CHILD_MADE;
+    t->failed += !ended || WEXITSTATUS(status) == CHILD_FAILED;
 }
 
 bool tool_catalogs_process(struct tool_catalogs *t, int pid, struct err *e)

@@ -211,6 +211,12 @@ def test_cache_and_process():
             check(made, "poke made what was missing")
             check(not any(name.endswith(".failed") for name in made), "without failures", made)
             check(tool("catalog", p.pid).returncode == 0, "catalog PID")
+        subprocess.run(["strip", victim], check=True)
+        with Program([victim], moonheap=False, MOONHEAP_CATALOG=cache) as p:
+            check(p.ask("there?") == "there?", "it answers")
+            done = tool("catalog", p.pid)
+            check(done.returncode in (0, 1), "without debug information of its own", done)
+            check((done.returncode == 1) == ("no file of process" in done.stderr), "says so", done)
 
 
 def test_errors():
