@@ -147,7 +147,7 @@ void script_pieces_init(struct script_pieces *k, lua_State *L, int table);
 /* [-0, +1] a new table to keep pieces, and *k that fills it. */
 void script_push_pieces(lua_State *L, struct script_pieces *k);
 
-/* --- types: bind_types.c, bind_field.c, bind_unknown.c -------------------------------------- */
+/* --- types: bind_types.c, bind_field.c, bind_unknown.c, bind_evidence.c ---------------------- */
 
 /* The types of the snapshot's blocks, found at the first use; throws when memory is out. `at` is
  * where the snapshot, or what belongs to it, is. Everything that looks at types begins here. */
@@ -156,6 +156,8 @@ int script_heap_istype(lua_State *L);
 int script_heap_subtype(lua_State *L);
 int script_block_field(lua_State *L);
 int script_snapshot_unknown(lua_State *L);
+/* [-0, +1] what references say of the block. */
+void script_push_evidence(lua_State *L, struct bind_block *b);
 /* A member of a block behind its type: ".next", "[7].key", or "+0x18" where no name is known. */
 size_t script_field_text(const struct bind_snapshot *b, block_id id, u64 offset, char *out,
                          size_t size);

@@ -60,6 +60,11 @@ static void field_type_source(lua_State *L, struct bind_block *b)
     lua_pushstring(L, types_source_word(types_source_of_block(t, b->id)));
 }
 
+static void field_type_evidence(lua_State *L, struct bind_block *b)
+{
+    script_push_evidence(L, b);
+}
+
 static void field_site(lua_State *L, struct bind_block *b)
 {
     const struct types *t = &b->owner->types;
@@ -106,9 +111,16 @@ static int block_index(lua_State *L)
         const char *name;
         void (*push)(lua_State *L, struct bind_block *b);
     } fields[] = {
-        {"addr", field_addr}, {"size", field_size},     {"type", field_type},
-        {"site", field_site}, {"stack", field_stack},   {"type_source", field_type_source},
-        {"age", field_age},   {"thread", field_thread}, {"reachable", field_reachable},
+        {"addr", field_addr},
+        {"size", field_size},
+        {"type", field_type},
+        {"site", field_site},
+        {"stack", field_stack},
+        {"type_evidence", field_type_evidence},
+        {"type_source", field_type_source},
+        {"age", field_age},
+        {"thread", field_thread},
+        {"reachable", field_reachable},
         {"tag", field_tag},
     };
     struct bind_block *b = script_check_block(L, 1);

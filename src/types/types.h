@@ -127,8 +127,8 @@ struct types_ask {
 
 /* Finds the type of every block. Ids that types_build gave stay. O(blocks + references). Takes
  * about 19 bytes a block for the time and 5 after, which types_free gives back. False, with *e
- * filled and *t as types_build left it: no memory, or more than the limit. Catalogues, and the
- * texts of what was told, must outlive *t. */
+ * filled and *t as types_build left it: no memory, or more than the limit. Catalogues, the
+ * array of them and the texts of what was told must outlive *t. */
 bool types_solve(struct types *t, const struct types_ask *ask, struct err *e);
 /* Gives back what types_solve took; *t is as types_build left it. */
 void types_free(struct types *t);
@@ -142,6 +142,18 @@ size_t types_field_text(const struct types *t, block_id b, u64 offset, char *out
 size_t types_member_text(const struct types *t, type_id type, u64 offset, char *out, size_t size);
 /* The variable at an address of a module's file, with the member of it: "table.buckets[7]". */
 size_t types_variable_text(const struct types *t, u32 module, u64 address, char *out, size_t size);
+
+/* A reference: from a block, or from a module's variable. */
+struct types_witness {
+    block_id source; /* {0}: a variable */
+    u32 module;      /* of the variable */
+    u64 offset;      /* of the word in the block; its address in the module's file */
+    block_id target;
+    u64 into; /* bytes from the target's start */
+};
+/* The type that it says its target to be (without the length of an array), and how much that
+ * weighs; NULL when it says nothing. */
+const char *types_hear(struct types *t, const struct types_witness *w, u32 *weight);
 
 /* X(NAME) */
 #define TYPES_VALUES(X)                                                                            \

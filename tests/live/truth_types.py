@@ -256,11 +256,14 @@ local s = heap.snapshot()
 s:type("pair"):by("via"):print{limit=3}
 local referrers = s:type("session"):largest(1)[1]:referrers()
 for _, r in ipairs(referrers) do if r.block then print(r.block.type, r.field) end end
+for _, e in ipairs(s:type("pair"):one().type_evidence) do print("says", e.type, e.count, e.by) end
 """
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         program, files = compile_victim(folder, OPTIMIZED[0], "plain")
         _, text = observe(program, files, script)
     check("pair.next" in text and "table.buckets[" in text, "by way of", text)
+    check(re.search(r"^says\tpair\t1\t(pair\.next|table\.buckets\[\d+\])$", text, re.M), "evidence",
+          text)
     check(re.search(r"^session\tnode\.(next|prev)$", text, re.M), "a referrer's field", text)
 
 
