@@ -19,7 +19,11 @@
 
 #include "deny.h"
 
+#ifdef __clang__
+#define FRAME         __attribute__((noinline))
+#else
 #define FRAME         __attribute__((noinline, noclone, noipa))
+#endif
 #define IN_USE(place) __asm__ volatile("" : : "r"(&(place)) : "memory")
 
 enum { DEEP = 400, STACK_BYTES = 1 << 18 };
