@@ -44,7 +44,8 @@ static bool read_word(void *context, u64 address, u64 *value)
 static struct snapshot_call extent_of(const struct track_call *c, struct regions *regions)
 {
     const struct region *stack = regions_find(regions, c->sp);
-    struct snapshot_call out = {.flags = c->exact ? SNAPSHOT_CALL_EXACT : 0};
+    struct snapshot_call out = {.flags = (c->exact ? SNAPSHOT_CALL_EXACT : 0) |
+                                         (c->signal ? SNAPSHOT_CALL_SIGNAL : 0)};
     if (!stack)
         return out;
     u64 below = c->exact ? RED_ZONE : 0, hi = c->next_sp;

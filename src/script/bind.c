@@ -147,8 +147,12 @@ void script_push_standing(lua_State *L, const struct types *t, const struct snap
     char text[SCRIPT_ROOT_BYTES];
     luaL_buffinit(L, &out);
     for (u32 i = 0; i < s->call_count; i++) {
-        u32 frame = t->snapshot->calls[s->first_call + i].frame;
-        for (u32 p = t->place_row[frame]; p < t->place_row[frame + 1]; p++) {
+        const struct snapshot_call *c = &t->snapshot->calls[s->first_call + i];
+        if (c->flags & SNAPSHOT_CALL_SIGNAL) {
+            add_function(&out, SCRIPT_SIGNAL_FRAME);
+            continue;
+        }
+        for (u32 p = t->place_row[c->frame]; p < t->place_row[c->frame + 1]; p++) {
             types_place_text(t, p, text, sizeof text);
             add_function(&out, text);
         }

@@ -219,8 +219,10 @@ size_t script_root_text(const struct bind_snapshot *b, u32 root_edge, bool whole
                         size_t size);
 /* The same of an address; 0 when no root has it. */
 size_t script_address_text(const struct bind_snapshot *b, u64 address, char *out, size_t size);
-/* The frame of the function that a stack's or register's word belongs to; 0 = unknown. */
-u32 script_root_frame(const struct snapshot *s, const struct snapshot_root *root, u64 address);
+/* The frame that a stack's or register's word belongs to; NULL = unknown. */
+const struct snapshot_call *script_root_call(const struct snapshot *s,
+                                             const struct snapshot_root *root, u64 address);
+#define SCRIPT_SIGNAL_FRAME "<signal handler called>" /* a frame of no function; gdb's words */
 enum { SCRIPT_ROOT_BYTES = 400 };
 
 /* nil, message. */

@@ -40,9 +40,9 @@ static u32 function_of(const struct kinds *k, const struct snapshot_root_edge *e
 {
     const struct snapshot *s = &k->b->snapshot;
     const struct types *t = &k->b->types;
-    u32 frame =
-        script_root_frame(s, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge));
-    return frame ? t->places[t->place_row[frame + 1] - 1].function : TYPES_NO_NAME;
+    const struct snapshot_call *c =
+        script_root_call(s, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge));
+    return c ? t->places[t->place_row[c->frame + 1] - 1].function : TYPES_NO_NAME;
 }
 
 /* The same function further in on the same stack, or the edge itself. */

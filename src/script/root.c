@@ -31,27 +31,29 @@ static void thread_text(const struct snapshot *s, const struct snapshot_root *ro
         text_format(out, THREAD_BYTES, "thread %u", root->tid);
 }
 
-u32 script_root_frame(const struct snapshot *s, const struct snapshot_root *root, u64 address)
+const struct snapshot_call *script_root_call(const struct snapshot *s,
+                                             const struct snapshot_root *root, u64 address)
 {
     const struct snapshot_standing *t = snapshot_standing_of(s, root->tid);
-    const struct snapshot_call *c = NULL;
     if (root->kind == SNAPSHOT_ROOT_STACK)
-        c = snapshot_call_at(s, t, address);
-    else if (root->kind == SNAPSHOT_ROOT_REGISTER && t && t->call_count)
-        c = &s->calls[t->first_call];
-    return c ? c->frame : 0;
+        return snapshot_call_at(s, t, address);
+    if (root->kind == SNAPSHOT_ROOT_REGISTER && t && t->call_count)
+        return &s->calls[t->first_call];
+    return NULL;
 }
 
 /* ", in handle_request (server.c:42)": the function whose frame it is, not one inlined there. */
 static size_t frame_text(const struct bind_snapshot *b, const struct snapshot_root *root,
                          u64 address, char *out, size_t size)
 {
-    u32 frame = script_root_frame(&b->snapshot, root, address);
-    size_t used = text_format(out, size, "%s", frame ? ", in " : "");
-    if (frame)
-        used +=
-            types_place_text(&b->types, b->types.place_row[frame + 1] - 1, out + used, size - used);
-    return used;
+    const struct snapshot_call *c = script_root_call(&b->snapshot, root, address);
+    size_t used = text_format(out, size, "%s", c ? ", in " : "");
+    if (!c)
+        return used;
+    if (c->flags & SNAPSHOT_CALL_SIGNAL)
+        return used + text_format(out + used, size - used, "%s", SCRIPT_SIGNAL_FRAME);
+    u32 place = b->types.place_row[c->frame + 1] - 1;
+    return used + types_place_text(&b->types, place, out + used, size - used);
 }
 
 static const char *file_of(const struct snapshot *s, u32 module)

@@ -228,10 +228,11 @@ struct snapshot_standing {
 struct snapshot_call {
     u64 lo, hi; /* what it has of the stack: [lo, hi); equal = unknown */
     u32 frame;  /* 1-based index into FRAMES */
-    u32 flags;  /* SNAPSHOT_CALL_EXACT */
+    u32 flags;  /* SNAPSHOT_CALL_* */
 };
-#define SNAPSHOT_CALL_EXACT 1u /* it calls nothing: FRAMES has the address behind its instruction  \
-                                */
+/* It has called nothing: FRAMES has the address one byte behind its instruction's. */
+#define SNAPSHOT_CALL_EXACT  1u
+#define SNAPSHOT_CALL_SIGNAL 2u /* what the kernel has put there for a signal handler */
 
 /* --- reading ------------------------------------------------------------------------------- */
 

@@ -57,10 +57,13 @@ static void threads(void **state)
     world_line(&f.world, "take", "/src/take.c", 7);
     world_stands_in(&f.world, 0x1000, 0x1100, inner);
     world_stands_in(&f.world, 0x1100, 0x1200, world_frame(&f.world, "main", WORLD_SERVER));
+    world_stands_in(&f.world, 0x1200, 0x1300, inner);
+    f.world.calls[2].flags = SNAPSHOT_CALL_SIGNAL;
     world_stands(&f.world, 4712, 0, "never allocated");
     f.world.stop = SNAPSHOT_STOP_SIGNALS;
     fake_prints(&f, list,
-                "4711\t1\tmain\tinlined (take.h:3) < take (take.c:7) < main\tnil\n"
+                "4711\t1\tmain\tinlined (take.h:3) < take (take.c:7) < main < "
+                "<signal handler called>\tnil\n"
                 "4712\tnil\tnever allocated\t\tnil\n"
                 "4713\tnil\tdeaf\tnil\tblocks it\n");
     fake_prints(&f, "print(heap.snapshot():threads()[1].stack == heap.threads()[1].stack)",

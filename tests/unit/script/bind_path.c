@@ -65,11 +65,14 @@ static void where_threads_stood(void **state)
     world_line(w, "inlined", "/src/inlined.h", 3);
     world_line(w, "serve", "/src/server.c", 42);
     world_stands_in(w, 0x7f0040, 0x7f0088, serve);
+    world_stands_in(w, 0x7f0090, 0x7f1000, inner);
+    w->calls[w->call_count - 1].flags = SNAPSHOT_CALL_SIGNAL;
     fake_prints(&f,
                 HELD "for _, i in ipairs{6, 7, 10} do print(block(i):why()) end\n"
                      "print(block(6):referrers()[1].root)\n"
                      "print(select(2, s:at(0x7f0000))) print(select(2, s:at(0x7f0087)))\n"
                      "print(select(2, s:at(0x7f0088)))\n"
+                     "print(select(2, s:at(0x7f0090)))\n"
                      "for _, r in ipairs(s:all():clusters():rows()) do\n"
                      "    if r.key:find 'thread' then print(r.key) end end\n",
                 "stack of thread main 4711 +0x80, in serve (server.c:42) → site:leaf"
@@ -80,6 +83,7 @@ static void where_threads_stood(void **state)
                 "stack of thread main 4711 +0x0, in poll_events\n"
                 "stack of thread main 4711 +0x87, in serve (server.c:42)\n"
                 "stack of thread main 4711 +0x88\n"
+                "stack of thread main 4711 +0x90, in <signal handler called>\n"
                 "registers of thread main 4711, in poll_events → site:table\n"
                 "registers of thread main 4711, in poll_events → site:table → site:leaf\n"
                 "stack of thread main 4711, in serve (server.c:42) → site:leaf\n");
