@@ -72,6 +72,8 @@ struct shapes {
     u32 choice_count, choice_room;
     struct shapes_part *parts; /* answers of shapes_whole */
     u32 part_count;
+    u64 *of_size;   /* named structs by size: a slot of the index + 1, by the size's low bits */
+    u64 *next_size; /* by slot of the index: the next one, 0 = none */
 };
 
 void shapes_init(struct shapes *x, const struct snapshot *s, const struct catalog *const *catalogs,

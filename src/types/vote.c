@@ -137,6 +137,9 @@ static u32 *elect(struct solve *x, const struct tally *classes, const struct ele
             if (groups[k].beginnings)
                 break;
         }
+        /* How blocks begin is for the last election, when all that is known speaks. */
+        if (count == 1 && is_beginning(x, elected[i], x->classes[i].size))
+            elected[i] = 0;
     }
     return elected;
 }

@@ -13,7 +13,13 @@
 
 #include "shapes.h"
 
-enum { TABLE_WORDS = 2048, WORD_UNKNOWN = 7, PARTS_MAX = 4096, BASES_BACK = 16 };
+enum {
+    TABLE_WORDS = 2048,
+    WORD_UNKNOWN = 7,
+    PARTS_MAX = 4096,
+    BASES_BACK = 16,
+    SIZE_CHAINS = 4096
+};
 
 struct shapes_part {
     u64 offset, size;
@@ -272,21 +278,36 @@ static bool holds(struct shapes *x, u32 module, u32 type, u32 part, u64 offset)
     return false;
 }
 
+/* Chains the structs of the index by their size, so that a search looks at few. */
+static void chain_sizes(struct shapes *x)
+{
+    x->of_size = types_take(x->m, SIZE_CHAINS, sizeof *x->of_size);
+    x->next_size = types_take(x->m, x->index_mask + 1, sizeof *x->next_size);
+    for (u64 i = 0; i <= x->index_mask; i++) {
+        const struct shapes_entry *e = &x->index[i];
+        const struct catalog_type *t = e->hash ? type_at(x->catalogs[e->module], e->type) : NULL;
+        if (!t || t->kind != CATALOG_STRUCT)
+            continue;
+        u64 *chain = &x->of_size[t->size % SIZE_CHAINS];
+        x->next_size[i] = *chain;
+        *chain = i + 1;
+    }
+}
+
 static u32 search_whole(struct shapes *x, u32 part, u64 offset, u64 size)
 {
     u32 whole = 0;
-    for (u32 module = 1; module <= x->s->module_count; module++) {
-        const struct catalog *c = x->catalogs[module];
-        for (u32 i = 1; c && i <= c->type_count; i++) {
-            const struct catalog_type *t = type_at(c, i);
-            if (t->kind != CATALOG_STRUCT || t->size != size || !c->strings[t->name] ||
-                !holds(x, module, i, part, offset))
-                continue;
-            u32 found = shapes_of(x, module, i);
-            if (whole && found != whole)
-                return 0;
-            whole = found;
-        }
+    if (!x->of_size)
+        chain_sizes(x);
+    for (u64 at = x->of_size[size % SIZE_CHAINS]; at; at = x->next_size[at - 1]) {
+        const struct shapes_entry *e = &x->index[at - 1];
+        if (type_at(x->catalogs[e->module], e->type)->size != size ||
+            !holds(x, e->module, e->type, part, offset))
+            continue;
+        u32 found = shapes_of(x, e->module, e->type);
+        if (whole && found != whole)
+            return 0;
+        whole = found;
     }
     return whole;
 }
