@@ -29,13 +29,13 @@ void agent_books_prepare(void)
 
 static void release_counted(struct snapshot *s)
 {
-    snapshot_bytes -= s->size;
+    snapshot_bytes -= snapshot_memory(s);
     release_snapshot(s);
 }
 
 void agent_books_adopt(struct snapshot *s)
 {
-    snapshot_bytes += s->size;
+    snapshot_bytes += snapshot_memory(s);
     release_snapshot = s->release;
     s->release = release_counted;
 }

@@ -46,7 +46,7 @@ void script_snapshot_ready(lua_State *L, struct bind_snapshot *b, bool live)
     int at = lua_gettop(L);
     b->open = true;
     b->live = live;
-    s->snapshot_bytes += b->snapshot.size;
+    s->snapshot_bytes += snapshot_memory(&b->snapshot);
     s->held_count += b->held != NULL;
     script_push_pieces(L, &pieces);
     types_build(&b->types, &b->snapshot, &pieces.memory);
@@ -63,7 +63,7 @@ static int snapshot_close_it(lua_State *L)
         return 0;
     struct script *s = script_of(L);
     b->open = false;
-    s->snapshot_bytes -= b->snapshot.size;
+    s->snapshot_bytes -= snapshot_memory(&b->snapshot);
     script_graph_drop(b);
     if (b->held) {
         s->held_count--;

@@ -10,6 +10,16 @@
 #include "base/base.h"
 #include "layout.h"
 
+u64 snapshot_memory(const struct snapshot *s)
+{
+    const struct snapshot_header *h = (const struct snapshot_header *)s->bytes;
+    const struct snapshot_entry *table = snapshot_table(s->bytes);
+    u64 bytes = PAGE_BYTES; /* header and table */
+    for (u32 i = 0; i < h->section_count; i++)
+        bytes += ROUND_UP(table[i].count * table[i].record_bytes, PAGE_BYTES);
+    return bytes < s->size ? bytes : s->size;
+}
+
 u64 snapshot_block_bytes(const struct snapshot *s, block_id b)
 {
     u32 size = s->block_size[b.v - 1];

@@ -285,6 +285,9 @@ bool snapshot_open_file(struct snapshot *s, const char *path, struct err *e);
 /* Writes a file (mode 0600) beside `path` and renames it: `path` is whole or untouched. */
 bool snapshot_save(const struct snapshot *s, const char *path, struct err *e);
 void snapshot_close(struct snapshot *s);
+/* Memory that it takes: s->size less the room that a writer set aside between sections and never
+ * touched. */
+u64 snapshot_memory(const struct snapshot *s);
 
 static inline u64 snapshot_block_addr(const struct snapshot *s, block_id b)
 {

@@ -106,6 +106,23 @@ static void shows_what_is_written_so_far(void **state)
     snapshot_writer_abandon(&w);
 }
 
+static void room_left_over_takes_no_memory(void **state)
+{
+    (void)state;
+    struct snapshot_writer w;
+    struct snapshot s;
+    struct err e;
+    assert_true(snapshot_writer_begin(&w, 1 << 28));
+    assert_non_null(snapshot_writer_whole(&w, SNAPSHOT_META, 1));
+    assert_non_null(snapshot_writer_whole(&w, SNAPSHOT_EPOCHS, 10000000));
+    snapshot_writer_trim(&w, SNAPSHOT_EPOCHS, 1000);
+    assert_non_null(snapshot_writer_whole(&w, SNAPSHOT_STRINGS, 1));
+    assert_true(snapshot_writer_finish(&w, &s, &e));
+    assert_true(s.size > 80000000);
+    assert_in_range(snapshot_memory(&s), 8000, 8000 + 4 * PAGE_BYTES);
+    snapshot_close(&s);
+}
+
 static void parent_sees_what_a_child_wrote(void **state)
 {
     (void)state;
@@ -132,6 +149,7 @@ int main(void)
         cmocka_unit_test(says_when_room_is_short),
         cmocka_unit_test(refuses_misuse),
         cmocka_unit_test(shows_what_is_written_so_far),
+        cmocka_unit_test(room_left_over_takes_no_memory),
         cmocka_unit_test(parent_sees_what_a_child_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
