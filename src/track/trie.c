@@ -142,8 +142,9 @@ static COLD void use_huge_pages(void)
              (TRIE_NUMBER_MAX - HUGE_FROM_WORDS) * sizeof(u32), MADV_HUGEPAGE);
 }
 
-u32 trie_add(u32 parent, const u32 *frames, u32 count)
+u32 trie_add(u32 parent, const u32 *frames, u32 count, bool *made)
 {
+    *made = false;
     u32 head = __atomic_fetch_add(&word_count, count + 1, __ATOMIC_RELAXED);
     if (UNLIKELY(head + count > TRIE_NUMBER_MAX)) {
         POKE(&word_count, TRIE_NUMBER_MAX);
@@ -163,14 +164,16 @@ u32 trie_add(u32 parent, const u32 *frames, u32 count)
             u32 runs = __atomic_add_fetch(&t->runs, 1, __ATOMIC_RELAXED);
             if (UNLIKELY((u64)runs * 8 > t->mask * 5))
                 grow(t);
+            *made = true;
             return head + 1;
         }
         number = value & TRIE_NUMBER_MAX;
         if (value == slot_value(h, number) && PEEK(&words[number]) == frames[0] &&
-            PEEK(&words[number - 1]) == (parent | HEAD))
-            break;
+            PEEK(&words[number - 1]) == (parent | HEAD)) {
+            POKE(&words[head], 0); /* a run that nobody finds is no run */
+            return number;
+        }
     }
-    POKE(&words[head], 0); /* a run that nobody finds is no run */
     return 0;
 }
 
@@ -180,16 +183,16 @@ u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes)
     for (u32 i = 0; i < count; i++) {
         u32 next = trie_find(node, frames[i]);
         if (!next) {
-            u32 first = trie_add(node, frames + i, count - i);
-            if (LIKELY(first)) {
+            bool made;
+            next = trie_add(node, frames + i, count - i, &made);
+            if (UNLIKELY(!next))
+                return 0;
+            if (LIKELY(made)) {
                 for (u32 k = i; k < count; k++)
-                    nodes[k] = first + k - i;
+                    nodes[k] = next + k - i;
                 return nodes[count - 1];
             }
-            next = trie_find(node, frames[i]);
         }
-        if (!next)
-            return 0;
         nodes[i] = node = next;
     }
     return node;
