@@ -3,8 +3,8 @@
  * vote.c - blocks of one stack and size are of one type: those that are known speak for the rest.
  *
  * Context: pure.
- * Invariant: a vote is only taken where nearly all that are known agree; blocks that something else
- * has typed are never overruled.
+ * Invariant: a vote is only taken where nearly all that are known agree, and for characters where
+ * enough are known; blocks that something else has typed are never overruled.
  * Why it is needed: references do not reach what is leaked, or what hangs on a void *.
  * How: one pass over the blocks finds for each class (stack and size) which shape may have the
  * majority (Boyer and Moore), a second counts. Larger groups are summed up from classes: stacks,
@@ -14,11 +14,16 @@
  */
 #include "solve.h"
 
-enum { SHARE_OF = 10, SHARE = 9 }; /* nine in ten */
+enum {
+    SHARE_OF = 10,
+    SHARE = 9, /* nine in ten of those that are known */
+    QUORUM_OF = 16,
+};
 
 struct tally {
     u32 shape;
     u64 ahead, known, agreeing;
+    u64 all; /* known or not */
 };
 
 struct election {
@@ -57,15 +62,23 @@ static void cast(struct tally *t, u32 shape, u64 votes)
     }
 }
 
-static bool is_elected(const struct tally *t)
+/* Characters fill a block of any size, so that one stray pointer to them is as good as any other:
+ * a sixteenth of the blocks must be known (in a redis-server of which only the C library has debug
+ * information, one such pointer made characters of 5000 entries of a hash table). */
+static bool is_elected(const struct solve *x, const struct tally *t)
 {
-    return t->agreeing && t->agreeing * SHARE_OF >= t->known * SHARE;
+    bool anything = t->agreeing && shapes_get(&x->shapes, t->shape)->flags &
+                                       (SHAPE_BYTES | SHAPE_BASE_TYPE);
+    return t->agreeing && t->agreeing * SHARE_OF >= t->known * SHARE &&
+           (!anything || t->known * QUORUM_OF >= t->all);
 }
 
 static struct tally *count_classes(struct solve *x)
 {
     struct tally *tallies = types_take(x->scratch, x->class_count, sizeof *tallies);
     u32 blocks = x->s->block_count;
+    for (u32 i = 0; i < x->class_count; i++)
+        tallies[i].all = x->classes[i].blocks;
     for (u32 b = 1; b <= blocks; b++)
         if (has_vote(x, b)) {
             struct tally *t = &tallies[x->class_of[b]];
@@ -86,11 +99,13 @@ static void count_groups(struct election *e, const struct tally *classes)
     for (u32 pass = 0; pass < 2; pass++)
         for (u32 i = 0; i < x->class_count; i++) {
             const struct tally *c = &classes[i];
+            struct tally *t = &e->tallies[e->group_of[i]];
+            if (!pass)
+                t->all += e->one_each ? 1 : c->all;
             if (!c->known)
                 continue;
-            struct tally *t = &e->tallies[e->group_of[i]];
             u32 shape = e->beginnings ? beginning(x, c->shape) : c->shape;
-            u64 votes = e->one_each ? is_elected(c) : c->agreeing;
+            u64 votes = e->one_each ? is_elected(x, c) : c->agreeing;
             if (pass)
                 t->agreeing += shape == t->shape ? votes : 0;
             else
@@ -125,13 +140,13 @@ static u32 *elect(struct solve *x, const struct tally *classes, const struct ele
     for (u32 i = 0; i < x->class_count; i++) {
         if (!x->classes[i].stack)
             continue;
-        if (is_elected(&classes[i]))
+        if (is_elected(x, &classes[i]))
             elected[i] = classes[i].shape;
         for (u32 k = 0; k < count; k++) {
             const struct tally *t = &groups[k].tallies[groups[k].group_of[i]];
             bool open = !elected[i] ||
                         (groups[k].beginnings && is_beginning(x, elected[i], x->classes[i].size));
-            if (!open || !is_elected(t) || !fits_any_size(x, x->classes[i].size, t->shape))
+            if (!open || !is_elected(x, t) || !fits_any_size(x, x->classes[i].size, t->shape))
                 continue;
             elected[i] = t->shape;
             if (groups[k].beginnings)
@@ -176,7 +191,7 @@ static void drop_contradicted(struct solve *x, const struct election *sites)
         struct solve_class *c = &x->classes[i];
         const struct tally *t = &sites->tallies[sites->group_of[i]];
         if (c->weight == CLUE_LAST && t->known &&
-            (t->shape != beginning(x, c->clue) || !is_elected(t)))
+            (t->shape != beginning(x, c->clue) || !is_elected(x, t)))
             c->clue = 0;
     }
 }
@@ -210,7 +225,7 @@ void solve_vote(struct solve *x, bool sites)
         if (!unknown && x->source[b] != SOLVE_PENDING)
             continue;
         u32 shape = elected[x->class_of[b]];
-        if (shape && (unknown || is_elected(&classes[x->class_of[b]])))
+        if (shape && (unknown || is_elected(x, &classes[x->class_of[b]])))
             solve_decide(x, b, shape, TYPES_SOURCE_VOTE);
     }
 }

@@ -82,7 +82,7 @@ def measure(tool, library, count, rounds):
     """Rows of the table."""
     rows = []
     for name, path in dict(FILES, **{"libmoonheap.so": library}).items():
-        if not os.path.exists(path):
+        if not os.path.exists(path) or not debug_bytes(path):
             continue
         addresses = draw(path, count)
         asked = question(path, addresses)

@@ -308,6 +308,25 @@ static void a_vote_reaches_what_is_lost(void **state)
     is(x, other, "site:make", "site"); /* no session has that size */
 }
 
+static void one_pointer_makes_no_text_of_many(void **state)
+{
+    struct scene *x = *state;
+    u32 stack = plain_stack(x, "add_entry"), few = plain_stack(x, "add_name");
+    u32 text = made_pointer(&x->m, made_base(&x->m, "char", 1));
+    made_variable(&x->m, "names", DATA, made_array(&x->m, text, 16));
+    for (u32 i = 0; i < 100; i++)
+        block(x, 24, stack);
+    for (u32 i = 0; i < 10; i++)
+        block(x, 24, few);
+    held(x, 0, 1, 0);
+    held(x, 8, 101, 0);
+    solve(x);
+    is(x, 1, "char[]", "propagation");
+    is(x, 2, "site:add_entry", "site");
+    is(x, 101, "char[]", "propagation");
+    is(x, 110, "char[]", "vote");
+}
+
 static void classes_of_cxx_have_members_too(void **state)
 {
     struct scene *x = *state;
@@ -415,6 +434,7 @@ int main(void)
         T(a_function_says_what_it_returns_or_handles),
         T(wrappers_are_passed_over),
         T(a_vote_reaches_what_is_lost),
+        T(one_pointer_makes_no_text_of_many),
         T(classes_of_cxx_have_members_too),
         T(a_header_in_front),
         T(what_a_script_says_goes_first),
