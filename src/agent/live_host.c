@@ -41,6 +41,7 @@ static bool take_image(struct snapshot_writer *w, const struct freeze_request *r
     struct freeze_report report;
     if (!snapshot_writer_begin(w, freeze_image_estimate_bytes()))
         return err_set(e, STATUS_NO_MEMORY, "no address space for an image");
+    track_collapse();
     if (freeze_image(w, r, &report, e)) {
         *held = report.held;
         return true;

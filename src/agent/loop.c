@@ -95,8 +95,6 @@ static struct script_outcome run_framed(struct loop *l, const char *path, const 
     l->live.output = NULL;
     if (connection >= 0)
         agent_answer_end(connection, outcome.ok, took, outcome.pause_ns);
-    if (outcome.pause_ns)
-        track_collapse();
     return outcome;
 }
 
