@@ -33,7 +33,7 @@ static int (*create_thread)(pthread_t *, const pthread_attr_t *, void *(*)(void 
 static size_t stack_bytes = STACK_BYTES;
 
 static _Alignas(64) char helper_stack[HELPER_STACK_BYTES];
-static u32 helper_tid;      /* cleared by the kernel when the helper is gone */
+static int helper_tid;      /* cleared by the kernel when the helper is gone */
 static int helper_target;   /* thread that was interrupted */
 
 void agent_prepare(void)
@@ -141,8 +141,9 @@ static bool start_here(void)
 /* --- trying again -------------------------------------------------------------------------- */
 
 /* Runs on the helper's stack, with another thread's TLS: raw system calls only. */
-static void help(void)
+static void help(void *unused)
 {
+    (void)unused;
     int pid = sys_getpid();
     for (u32 i = 0; i < HELPER_TRIES; i++) {
         struct timespec pause = {.tv_nsec = i < HELPER_QUICK_TRIES ? 1000000 : 10000000};
@@ -162,29 +163,6 @@ static void help(void)
         log_note("a signal came where no thread may be started, and nothing else was met later");
 }
 
-/* clone(2) as the kernel has it: libc's wrapper wants a thread of libc. Calls `act` on the new
- * stack and ends that thread when it returns. */
-static long raw_clone(u64 flags, void *stack_top, u32 *tid, void (*act)(void))
-{
-    register void *r8 __asm__("r8") = NULL;
-    register u32 *r10 __asm__("r10") = tid;
-    long result;
-    __asm__ volatile("syscall\n\t"
-                     "test %%rax, %%rax\n\t"
-                     "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
-                     "call *%[act]\n\t"
-                     "mov %[exit], %%eax\n\t"
-                     "xor %%edi, %%edi\n\t"
-                     "syscall\n\t"
-                     "1:"
-                     : "=a"(result)
-                     : "a"((long)SYS_clone), "D"(flags), "S"(stack_top), "d"(tid), "r"(r10),
-                       "r"(r8), [act] "r"(act), [exit] "i"(SYS_exit)
-                     : "rcx", "r11", "memory", "cc");
-    return result;
-}
-
 /* Nothing could be started here: has the signal sent again. */
 static void refuse(void)
 {
@@ -194,9 +172,9 @@ static void refuse(void)
         return;
     helper_target = sys_gettid();
     u64 mask = block_signals(); /* the helper inherits it */
-    long made = raw_clone(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+    long made = sys_clone(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                               CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
-                          helper_stack + sizeof helper_stack, &helper_tid, help);
+                          helper_stack + sizeof helper_stack, &helper_tid, help, NULL);
     set_mask(mask);
     if (sys_failed(made))
         RELEASE(&agent.state, AGENT_ABSENT);

@@ -40,6 +40,9 @@ struct err {
 /* Fills *e (may be NULL) and returns false, so that a function can `return err_set(...)`. */
 bool err_set(struct err *e, enum status status, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* The same for what was tried with a file and failed with errno: "cannot open /x: No such file". */
+bool err_set_errno(struct err *e, const char *what, const char *path);
+
 /* The word for a status, e.g. "not permitted". Static storage. */
 const char *err_word(enum status status);
 

@@ -24,7 +24,7 @@ long sys_clone(u64 flags, void *stack_end, int *tid, void (*act)(void *), void *
 {
     register void *kept_argument __asm__("r12") = argument;
     register void (*kept_act)(void *) __asm__("r13") = act;
-    register u64 r10 __asm__("r10") = 0;
+    register int *r10 __asm__("r10") = tid;
     register u64 r8 __asm__("r8") = 0;
     long result;
     __asm__ volatile("syscall\n\t"

@@ -34,8 +34,9 @@ static ALWAYS_INLINE long sys_call6(long n, long a, long b, long c, long d, long
 #define sys_failed(r)        ((unsigned long)(r) >= -4095UL)
 
 /* clone(2) as the kernel has it, since libc's wrapper is for threads of libc only: calls
- * act(argument) on a stack that ends at `stack_end` (a multiple of 16) and ends that process when it
- * returns. `tid` is where CLONE_PARENT_SETTID puts the number. Returns that, or a negated errno. */
+ * act(argument) on a stack that ends at `stack_end` (a multiple of 16) and ends that process or thread
+ * when it returns. `tid` is where CLONE_PARENT_SETTID puts the number and CLONE_CHILD_CLEARTID
+ * clears it. Returns that number, or a negated errno. */
 long sys_clone(u64 flags, void *stack_end, int *tid, void (*act)(void *), void *argument);
 
 int sys_open(const char *path, int flags, int mode);

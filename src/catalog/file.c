@@ -18,21 +18,11 @@
 
 #include "catalog.h"
 
-static bool failed(struct err *e, const char *what, const char *path)
-{
-    int error = errno;
-    const char *reason = strerrordesc_np(error);
-    enum status status = error == ENOENT                     ? STATUS_NOT_FOUND
-                         : error == EACCES || error == EPERM ? STATUS_DENIED
-                                                             : STATUS_IO;
-    return err_set(e, status, "cannot %s %s: %s", what, path, reason ? reason : "unknown error");
-}
-
 static bool trusted(int fd, const char *path, u64 *size, struct err *e)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return failed(e, "open", path);
+        return err_set_errno(e, "open", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, STATUS_MALFORMED, "cannot open %s: not a regular file", path);
     if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & (S_IWGRP | S_IWOTH)))
@@ -46,12 +36,12 @@ bool catalog_open(struct catalog *c, const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return failed(e, "open", path);
+        return err_set_errno(e, "open", path);
     u64 size = 0;
     bool ok = trusted(fd, path, &size, e);
     void *bytes = MAP_FAILED;
     if (ok && (bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-        ok = failed(e, "map", path);
+        ok = err_set_errno(e, "map", path);
     close(fd);
     if (!ok)
         return false;
@@ -125,7 +115,7 @@ static bool write_bytes(int fd, const u8 *at, u64 count, const char *path, struc
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return failed(e, "write", path);
+            return err_set_errno(e, "write", path);
         at += n;
         count -= (u64)n;
     }
@@ -140,15 +130,15 @@ bool catalog_save(const void *bytes, u64 size, const char *path, struct err *e)
     make_directories(beside);
     int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
-        failed(e, "create a file beside", path);
+        err_set_errno(e, "create a file beside", path);
         free(beside);
         return false;
     }
     bool ok = write_bytes(fd, bytes, size, path, e);
     if (close(fd) != 0 && ok)
-        ok = failed(e, "write", path);
+        ok = err_set_errno(e, "write", path);
     if (ok && rename(beside, path) != 0)
-        ok = failed(e, "write", path);
+        ok = err_set_errno(e, "write", path);
     if (!ok)
         unlink(beside);
     free(beside);

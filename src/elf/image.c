@@ -82,14 +82,8 @@ bool elf_image_open(struct elf_image *m, const char *path, struct err *e)
     *m = (struct elf_image){.path = path};
     /* Non-blocking: a path may turn out to be a pipe. */
     m->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (m->fd < 0) {
-        int error = errno;
-        const char *reason = strerrordesc_np(error);
-        enum status status = error == ENOENT   ? STATUS_NOT_FOUND
-                             : error == EACCES ? STATUS_DENIED
-                                               : STATUS_IO;
-        return err_set(e, status, "cannot open %s: %s", path, reason ? reason : "unknown error");
-    }
+    if (m->fd < 0)
+        return err_set_errno(e, "open", path);
     struct stat st;
     bool ok;
     if (fstat(m->fd, &st) != 0 || !S_ISREG(st.st_mode)) {

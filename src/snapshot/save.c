@@ -21,16 +21,6 @@
 #include "layout.h"
 #include "view.h"
 
-static bool failed(struct err *e, const char *what, const char *path)
-{
-    int error = errno;
-    const char *reason = strerrordesc_np(error);
-    enum status status = error == ENOENT                     ? STATUS_NOT_FOUND
-                         : error == EACCES || error == EPERM ? STATUS_DENIED
-                                                             : STATUS_IO;
-    return err_set(e, status, "cannot %s %s: %s", what, path, reason ? reason : "unknown error");
-}
-
 static bool write_bytes(int fd, const void *bytes, u64 count, const char *path, struct err *e)
 {
     const u8 *at = bytes;
@@ -39,7 +29,7 @@ static bool write_bytes(int fd, const void *bytes, u64 count, const char *path, 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return failed(e, "write", path);
+            return err_set_errno(e, "write", path);
         at += n;
         count -= (u64)n;
     }
@@ -90,13 +80,13 @@ bool snapshot_save(const struct snapshot *s, const char *path, struct err *e)
     bool ok = false;
     int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600: a heap's shape is its owner's business */
     if (fd < 0) {
-        failed(e, "create a file beside", path);
+        err_set_errno(e, "create a file beside", path);
     } else {
         ok = write_sections(fd, s, path, e);
         if (close(fd) != 0 && ok)
-            ok = failed(e, "write", path);
+            ok = err_set_errno(e, "write", path);
         if (ok && rename(beside, path) != 0)
-            ok = failed(e, "write", path);
+            ok = err_set_errno(e, "write", path);
         if (!ok)
             unlink(beside);
     }
@@ -116,7 +106,7 @@ static bool read_bytes(int fd, u8 *into, u64 count, const char *path, struct err
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return failed(e, "read", path);
+            return err_set_errno(e, "read", path);
         if (n == 0)
             return err_set(e, STATUS_IO, "cannot read %s: it was cut while it was read", path);
         into += n;
@@ -129,9 +119,9 @@ bool snapshot_open_file(struct snapshot *s, const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return failed(e, "open", path);
+        return err_set_errno(e, "open", path);
     struct stat st;
-    bool ok = fstat(fd, &st) == 0 || failed(e, "open", path);
+    bool ok = fstat(fd, &st) == 0 || err_set_errno(e, "open", path);
     if (ok && !S_ISREG(st.st_mode))
         ok = err_set(e, STATUS_MALFORMED, "cannot open %s: not a regular file", path);
     if (ok && st.st_size == 0)
