@@ -6,9 +6,9 @@
  */
 #include "index.h"
 
-struct index index_malloced = {.shift = 3};
-/* The program's own blocks may be 8 bytes apart; custom.c says what stands behind a leaf. */
-struct index index_custom = {.shift = 3, .more_bytes = 1ul << (INDEX_REGION_BITS - 12)};
+/* Nothing in them is set before index_start: what is not zero would put both roots, a megabyte
+ * each, into the library's file. */
+struct index index_malloced, index_custom;
 
 enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), WINDOW_PAGES = 256, READ_TRIES = 1000 };
 
@@ -39,6 +39,9 @@ COLD u64 *index_make_leaf(struct index *x, u64 address)
 void index_start(bool glibc)
 {
     index_malloced.shift = glibc ? 5 : 3;
+    /* The program's own blocks may be 8 bytes apart; custom.c says what stands behind a leaf. */
+    index_custom.shift = 3;
+    index_custom.more_bytes = 1ul << (INDEX_REGION_BITS - 12);
 }
 
 void index_clear(struct index *x)

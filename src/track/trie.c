@@ -142,7 +142,10 @@ static COLD void use_huge_pages(void)
              (TRIE_NUMBER_MAX - HUGE_FROM_WORDS) * sizeof(u32), MADV_HUGEPAGE);
 }
 
-u32 trie_add(u32 parent, const u32 *frames, u32 count, bool *made)
+/* Makes nodes for frames[0..count), each the caller of the next, below a parent that trie_find says
+ * has no such callee. They are numbered from the result on; 0 when there is no room. Not *made:
+ * another thread was faster, and the result is its node for the first frame only. */
+static u32 add(u32 parent, const u32 *frames, u32 count, bool *made)
 {
     *made = false;
     u32 head = __atomic_fetch_add(&word_count, count + 1, __ATOMIC_RELAXED);
@@ -184,7 +187,7 @@ u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes)
         u32 next = trie_find(node, frames[i]);
         if (!next) {
             bool made;
-            next = trie_add(node, frames + i, count - i, &made);
+            next = add(node, frames + i, count - i, &made);
             if (UNLIKELY(!next))
                 return 0;
             if (LIKELY(made)) {

@@ -31,10 +31,6 @@ bool trie_start(void);
 
 /* The node (parent, frame); 0 when there is none. */
 u32 trie_find(u32 parent, u32 frame);
-/* Makes nodes for frames[0..count), each the caller of the next, below a parent that trie_find says
- * has no such callee. They are numbered from the result on; 0 when there is no room. Not *made:
- * another thread was faster, and the result is its node for the first frame only. */
-u32 trie_add(u32 parent, const u32 *frames, u32 count, bool *made);
 /* The node of a stack below another one, found or made; 0 when there is no room. nodes[0..count)
  * gets the node of each frame. No frames: the parent. */
 u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes);
