@@ -12,8 +12,9 @@
  * others are passed over without a look at the words. A run is looked for near the place that its
  * parent's number gives, since a program that makes new stacks makes them below the ones it has
  * just made: what is looked up now lies beside what was looked up last. Where that window is full,
- * because the parent has many callees, it is found by its hash. One thread at a time copies the
- * table to one of twice the size while others go on with the old one; a run added to the old one
+ * because the parent has many callees, it is found by its hash. One thread copies the table to one
+ * of twice the size while others go on with the old one, and if that gets too full because the one
+ * is not running, others copy it as well and the first to be done wins. A run added to the old one
  * meanwhile may be missed later and made again, which is all that can happen.
  */
 #include <stddef.h>
@@ -26,6 +27,8 @@
 enum {
     FIRST_SLOTS = 1 << 12,
     WINDOW = 16,
+    PROBES = 96, /* all that there are for a run; with 5 of 8 slots in use none needs as many */
+    COPY_ROUNDS = 4, /* what was added meanwhile is copied, too, but not for ever */
     SCALE_BITS = 16,
     HUGE_FROM_WORDS = 1 << 19, /* a small trie must not cost large pages */
 };
@@ -60,49 +63,72 @@ static ALWAYS_INLINE u32 slot_value(u64 h, u32 number)
 static ALWAYS_INLINE u32 *slot_at(struct table *t, u32 parent, u64 h, u64 i)
 {
     u64 near = (parent * t->scale >> SCALE_BITS) + (h >> 40) % WINDOW;
-    return &t->slots[(i < WINDOW ? near + i : h + i) & t->mask];
+    u64 far = h + i * (h >> 32 | 1); /* strides of its own, for windows fill whole stretches */
+    return &t->slots[(i < WINDOW ? near + i : far) & t->mask];
+}
+
+static size_t table_bytes(u64 slots)
+{
+    return ROUND_UP(offsetof(struct table, slots) + slots * sizeof(u32), PAGE_BYTES);
 }
 
 static struct table *new_table(u64 slots, u64 words_when_full)
 {
-    size_t bytes = ROUND_UP(offsetof(struct table, slots) + slots * sizeof(u32), PAGE_BYTES);
+    size_t bytes = table_bytes(slots);
     struct table *fresh = sys_map(bytes);
     if (fresh) {
         fresh->mask = slots - 1;
         fresh->scale = (slots << SCALE_BITS) / words_when_full;
-        table_own_bytes += bytes;
+        __atomic_fetch_add(&table_own_bytes, bytes, __ATOMIC_RELAXED);
     }
     return fresh;
 }
 
 static void put(struct table *t, u32 parent, u32 number)
 {
-    u64 h = hash(parent, PEEK(&words[number])), at = 0;
-    while (*slot_at(t, parent, h, at))
-        at++;
-    *slot_at(t, parent, h, at) = slot_value(h, number);
-    t->runs++;
+    u64 h = hash(parent, PEEK(&words[number]));
+    for (u64 i = 0; i < PROBES; i++) {
+        u32 *slot = slot_at(t, parent, h, i);
+        if (!*slot) {
+            *slot = slot_value(h, number);
+            t->runs++;
+            return;
+        }
+    }
+}
+
+static bool fuller_than(const struct table *t, u32 eighths)
+{
+    return (u64)PEEK(&t->runs) * 8 > t->mask * eighths;
 }
 
 static COLD void grow(struct table *old)
 {
-    if (__atomic_exchange_n(&growing, 1, __ATOMIC_ACQUIRE))
+    if (__atomic_exchange_n(&growing, 1, __ATOMIC_ACQUIRE) && !fuller_than(old, 7))
         return;
-    u32 count = PEEK(&word_count);
+    u32 from = 1, count = PEEK(&word_count);
     struct table *fresh =
         ACQUIRE(&table) == old ? new_table((old->mask + 1) * 2, 2ul * count) : NULL;
     if (fresh) {
         /* In the order of the words: neighbours hang on neighbours, and so their places are near
          * each other. A run that is being written just now may be entered where it is never looked
          * for, or not at all. */
-        for (u32 i = 1; i + 1 < count; i++)
-            if (PEEK(&words[i]) & HEAD && PEEK(&words[i + 1]))
-                put(fresh, PEEK(&words[i]) & ~HEAD, i + 1);
-        RELEASE(&table, fresh);
+        for (u32 round = 0; round < COPY_ROUNDS; round++) {
+            for (; from + 1 < count; from++)
+                if (PEEK(&words[from]) & HEAD && PEEK(&words[from + 1]))
+                    put(fresh, PEEK(&words[from]) & ~HEAD, from + 1);
+            count = PEEK(&word_count);
+        }
         /* The old one stays mapped, for someone may be looking into it; he finds nothing. */
-        u64 kept = PAGE_BYTES, bytes = offsetof(struct table, slots) + (old->mask + 1) * 4;
-        sys_discard((char *)old + kept, ROUND_UP(bytes, PAGE_BYTES) - kept);
-        table_own_bytes -= ROUND_UP(bytes, PAGE_BYTES) - kept;
+        u64 kept = PAGE_BYTES, gone = table_bytes(old->mask + 1) - kept;
+        if (__atomic_compare_exchange_n(&table, &old, fresh, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED)) {
+            sys_discard((char *)old + kept, gone);
+        } else {
+            gone = table_bytes(fresh->mask + 1);
+            sys_unmap(fresh, gone);
+        }
+        __atomic_fetch_sub(&table_own_bytes, gone, __ATOMIC_RELAXED);
     }
     RELEASE(&growing, 0);
 }
@@ -124,7 +150,7 @@ u32 trie_find(u32 parent, u32 frame)
         return parent + 1;
     struct table *t = ACQUIRE(&table);
     u64 h = hash(parent, frame);
-    for (u64 i = 0; i <= t->mask; i++) {
+    for (u64 i = 0; i < PROBES; i++) {
         u32 value = ACQUIRE(slot_at(t, parent, h, i)), number = value & TRIE_NUMBER_MAX;
         if (!value)
             return 0;
@@ -160,24 +186,25 @@ static u32 add(u32 parent, const u32 *frames, u32 count, bool *made)
         POKE(&words[head + 1 + i], frames[i]);
     struct table *t = ACQUIRE(&table);
     u64 h = hash(parent, frames[0]);
-    for (u64 i = 0; i <= t->mask; i++) {
+    for (u64 i = 0; i < PROBES; i++) {
         u32 *slot = slot_at(t, parent, h, i), value = ACQUIRE(slot), number;
         if (!value && __atomic_compare_exchange_n(slot, &value, slot_value(h, head + 1), false,
                                                   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            u32 runs = __atomic_add_fetch(&t->runs, 1, __ATOMIC_RELAXED);
-            if (UNLIKELY((u64)runs * 8 > t->mask * 5))
+            __atomic_fetch_add(&t->runs, 1, __ATOMIC_RELAXED);
+            if (UNLIKELY(fuller_than(t, 5)))
                 grow(t);
             *made = true;
             return head + 1;
         }
         number = value & TRIE_NUMBER_MAX;
         if (value == slot_value(h, number) && PEEK(&words[number]) == frames[0] &&
-            PEEK(&words[number - 1]) == (parent | HEAD)) {
-            POKE(&words[head], 0); /* a run that nobody finds is no run */
+            PEEK(&words[number - 1]) == (parent | HEAD))
+            /* The words of this run stay as they are: a copy of the table may have them already,
+             * and another thread may hang on what it finds there. */
             return number;
-        }
     }
-    return 0;
+    *made = true;
+    return head + 1;
 }
 
 u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes)
