@@ -3,7 +3,8 @@
  * base.h - the door of base: the vocabulary that every other room is written in. Its bricks carry
  * their file's name as prefix (text_, sys_, heap_...) instead of the room's.
  *
- * Context: hot. Nothing here takes a lock that the application can hold, or calls malloc.
+ * Context: hot. Nothing here takes a lock that the application can hold, or calls malloc, but for
+ * whole_file, which only rooms that may block use.
  */
 #ifndef MOONHEAP_BASE_BASE_H
 #define MOONHEAP_BASE_BASE_H
@@ -22,5 +23,6 @@
 #include "sign.h"
 #include "sys.h"
 #include "text.h"
+#include "whole_file.h"
 
 #endif

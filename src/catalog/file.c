@@ -7,9 +7,7 @@
  * mapped belongs to this user or to root, and nobody else may write to it. Moonheap never writes
  * into a catalogue that has its name, so one that is mapped does not change or shrink.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,39 +106,14 @@ static void make_directories(char *path)
     }
 }
 
-static bool write_bytes(int fd, const u8 *at, u64 count, const char *path, struct err *e)
-{
-    while (count > 0) {
-        ssize_t n = write(fd, at, count < (1u << 30) ? count : 1u << 30);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_set_errno(e, "write", path);
-        at += n;
-        count -= (u64)n;
-    }
-    return true;
-}
-
 bool catalog_save(const void *bytes, u64 size, const char *path, struct err *e)
 {
-    char *beside;
-    if (asprintf(&beside, "%s.XXXXXX", path) < 0)
+    char *copy = strdup(path);
+    if (!copy)
         return err_set(e, STATUS_NO_MEMORY, "out of memory while saving %s", path);
-    make_directories(beside);
-    int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */
-    if (fd < 0) {
-        err_set_errno(e, "create a file beside", path);
-        free(beside);
-        return false;
-    }
-    bool ok = write_bytes(fd, bytes, size, path, e);
-    if (close(fd) != 0 && ok)
-        ok = err_set_errno(e, "write", path);
-    if (ok && rename(beside, path) != 0)
-        ok = err_set_errno(e, "write", path);
-    if (!ok)
-        unlink(beside);
-    free(beside);
-    return ok;
+    make_directories(copy);
+    free(copy);
+    struct whole_file f;
+    return whole_file_begin(&f, path, e) &&
+           whole_file_end(&f, whole_file_write(&f, bytes, size, e), e);
 }

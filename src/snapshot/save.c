@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,30 +20,15 @@
 #include "layout.h"
 #include "view.h"
 
-static bool write_bytes(int fd, const void *bytes, u64 count, const char *path, struct err *e)
-{
-    const u8 *at = bytes;
-    while (count > 0) {
-        ssize_t n = write(fd, at, count < (1u << 30) ? count : 1u << 30);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_set_errno(e, "write", path);
-        at += n;
-        count -= (u64)n;
-    }
-    return true;
-}
-
 /* Sections are laid anew, one behind another: the room that a writer did not use stays out. */
-static bool write_sections(int fd, const struct snapshot *s, const char *path, struct err *e)
+static bool write_sections(struct whole_file *f, const struct snapshot *s, struct err *e)
 {
     struct snapshot_header header = *(const struct snapshot_header *)s->bytes;
     const struct snapshot_entry *from = snapshot_table(s->bytes);
     size_t table_bytes = header.section_count * sizeof *from;
     struct snapshot_entry *table = malloc(table_bytes ? table_bytes : 1);
     if (!table)
-        return err_set(e, STATUS_NO_MEMORY, "out of memory while saving %s", path);
+        return err_set(e, STATUS_NO_MEMORY, "out of memory while saving %s", f->path);
 
     u64 end = sizeof header + table_bytes;
     for (u32 i = 0; i < header.section_count; i++) {
@@ -56,12 +40,12 @@ static bool write_sections(int fd, const struct snapshot *s, const char *path, s
 
     static const u8 zeros[SNAPSHOT_ALIGN];
     u64 at = sizeof header + table_bytes;
-    bool ok = write_bytes(fd, &header, sizeof header, path, e) &&
-              write_bytes(fd, table, table_bytes, path, e);
+    bool ok = whole_file_write(f, &header, sizeof header, e) &&
+              whole_file_write(f, table, table_bytes, e);
     for (u32 i = 0; ok && i < header.section_count; i++) {
         u64 bytes = table[i].count * table[i].record_bytes;
-        ok = write_bytes(fd, zeros, table[i].offset - at, path, e) &&
-             write_bytes(fd, s->bytes + from[i].offset, bytes, path, e);
+        ok = whole_file_write(f, zeros, table[i].offset - at, e) &&
+             whole_file_write(f, s->bytes + from[i].offset, bytes, e);
         at = table[i].offset + bytes;
     }
     free(table);
@@ -70,28 +54,8 @@ static bool write_sections(int fd, const struct snapshot *s, const char *path, s
 
 bool snapshot_save(const struct snapshot *s, const char *path, struct err *e)
 {
-    size_t length = strlen(path);
-    char *beside = malloc(length + sizeof ".XXXXXX");
-    if (!beside)
-        return err_set(e, STATUS_NO_MEMORY, "out of memory while saving %s", path);
-    memcpy(beside, path, length);
-    memcpy(beside + length, ".XXXXXX", sizeof ".XXXXXX");
-
-    bool ok = false;
-    int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600: a heap's shape is its owner's business */
-    if (fd < 0) {
-        err_set_errno(e, "create a file beside", path);
-    } else {
-        ok = write_sections(fd, s, path, e);
-        if (close(fd) != 0 && ok)
-            ok = err_set_errno(e, "write", path);
-        if (ok && rename(beside, path) != 0)
-            ok = err_set_errno(e, "write", path);
-        if (!ok)
-            unlink(beside);
-    }
-    free(beside);
-    return ok;
+    struct whole_file f;
+    return whole_file_begin(&f, path, e) && whole_file_end(&f, write_sections(&f, s, e), e);
 }
 
 static void release_read(struct snapshot *s)
