@@ -151,10 +151,11 @@ bool freeze_stacks(struct freeze_job *j);
 /* vtables.c: VTABLES and BLOCK_VTABLE, where the program runs on. */
 bool freeze_vtables(struct freeze_job *j);
 /* The same where it stands, for who reads each block anyway: block by block, counted from 0, in any
- * order. NULL when there is no memory; vtables_end takes that too. */
+ * order; of its words the page that it begins in can be read. NULL when there is no memory;
+ * vtables_end takes that too. */
 struct vtables;
 struct vtables *vtables_begin(struct freeze_job *j);
-void vtables_look(struct vtables *s, u32 block, u64 first_word);
+void vtables_look(struct vtables *s, u32 block, const u64 *words, u64 bytes);
 void vtables_end(struct vtables *s, struct freeze_job *j);
 
 /* Bytes of address space for the things whose number is not known beforehand. */

@@ -212,7 +212,7 @@ static u64 size_of(const void *blocks, u32 block)
 static ALWAYS_INLINE void look_for_vtable(struct scan *s, u32 block, u64 at, u64 bytes)
 {
     if (bytes >= WORD && at % WORD == 0 && look_at_page(s, at))
-        vtables_look(s->vtables, block, *(const u64 *)at);
+        vtables_look(s->vtables, block, (const u64 *)at, bytes);
 }
 
 /* A word belongs to the innermost block that it lies in. */

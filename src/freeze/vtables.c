@@ -10,6 +10,9 @@
  * virtual table is that of a class of namespace __cxxabiv1 and whose name is a mangled type name.
  * All of these lie in files that are mapped with code. It needs no symbols, so stripped and
  * statically linked programs are served too.
+ * An array from new T[n], whose elements have destructors, has their number in front (2.7): it is
+ * accepted when the rest of the block divides into as many parts that begin with one and the same
+ * table. Its type is the mangled name of the array, A12_7session, and counts as a table of its own.
  *
  * How it is fast: neighbouring blocks are read in one call; most first words are refused by a
  * bitmap of the 64 KiB chunks that modules lie in; and each remaining value is judged once.
@@ -27,10 +30,12 @@ enum {
     KINDS = 16,
     NAME_BYTES = 4096,
     TO_TOP_LIMIT = 1 << 24,
+    ARRAY_LIMIT = 1 << 16,
+    ARRAY_SHIFT = 48, /* above the address in the key of a verdict: the number of elements */
 };
 
 struct verdict {
-    u64 value;  /* 0 = free */
+    u64 value;  /* what blocks begin with, or of arrays the elements and their number; 0 = free */
     u32 vtable; /* 0 = none */
 };
 
@@ -139,23 +144,83 @@ static u32 judge(struct vtables *s, u64 value)
     return ++s->vtable_count;
 }
 
+/* The verdict on a value, *fresh when there was none yet; NULL when there is no room for more. */
+static struct verdict *verdict_on(struct vtables *s, u64 value, bool *fresh)
+{
+    u64 at = (value >> 3) * 0x9e3779b97f4a7c15ul >> 32;
+    for (;; at++) {
+        struct verdict *v = &s->verdicts[at % VERDICTS];
+        *fresh = v->value == 0;
+        if (v->value == value)
+            return v;
+        if (*fresh) {
+            if (s->verdict_count >= VERDICTS / 4 * 3)
+                return NULL; /* so many values are not virtual tables */
+            s->verdict_count++;
+            v->value = value;
+            return v;
+        }
+    }
+}
+
 static u32 vtable_of(struct vtables *s, u64 value)
 {
     if (LIKELY(!may_be_in_module(s, value)))
         return 0;
-    u64 at = (value >> 3) * 0x9e3779b97f4a7c15ul >> 32;
-    for (;; at++) {
-        struct verdict *v = &s->verdicts[at % VERDICTS];
-        if (v->value == value)
-            return v->vtable;
-        if (v->value == 0) {
-            if (s->verdict_count >= VERDICTS / 4 * 3)
-                return 0; /* so many values are not virtual tables */
-            s->verdict_count++;
-            v->value = value;
-            return v->vtable = judge(s, value);
-        }
+    bool fresh;
+    struct verdict *v = verdict_on(s, value, &fresh);
+    if (v && fresh)
+        v->vtable = judge(s, value);
+    return v ? v->vtable : 0;
+}
+
+/* Do all elements of an array begin with that value? */
+static bool all_begin_with(u64 value, u64 address, u64 count, u64 step)
+{
+    u64 words[64]; /* one at a time when elements are larger than that */
+    u64 together = step < sizeof words ? sizeof words / step : 1;
+    for (u64 i = 0; i < count; i += together) {
+        u64 here = count - i < together ? count - i : together;
+        u64 bytes = (here - 1) * step + sizeof(u64);
+        if (sys_read_memory(address + i * step, words, bytes) != bytes)
+            return false;
+        for (u64 k = 0; k < here; k++)
+            if (words[k * step / sizeof(u64)] != value)
+                return false;
     }
+    return true;
+}
+
+/* The table of a block that begins with the number of its elements, 0 when it does not: `count`
+ * and `value` are its first two words. */
+static NOINLINE u32 vtable_of_array(struct vtables *s, u64 address, u64 bytes, u64 count, u64 value)
+{
+    u32 element = vtable_of(s, value);
+    u64 room = bytes - sizeof(u64), step = room / count;
+    if (!element || s->vtables[element - 1].to_top || room % count || step % sizeof(u64) ||
+        !all_begin_with(value, address + sizeof(u64), count, step))
+        return 0;
+    bool fresh;
+    struct verdict *v = verdict_on(s, value | count << ARRAY_SHIFT, &fresh);
+    if (!v || !fresh || s->vtable_count == FREEZE_VTABLES_ROOM)
+        return v ? v->vtable : 0;
+    text_format(s->name, sizeof s->name, "A%llu_%s", (unsigned long long)count,
+                s->strings->bytes + s->vtables[element - 1].name);
+    struct snapshot_vtable array = s->vtables[element - 1];
+    array.name = freeze_strings_add(s->strings, s->name);
+    if (array.name) {
+        s->vtables[s->vtable_count] = array;
+        v->vtable = ++s->vtable_count;
+    }
+    return v->vtable;
+}
+
+/* May the first word of a block be the number of its elements? Operator new[] gives blocks whose
+ * first two words lie in one page. */
+static ALWAYS_INLINE bool may_be_count(u64 word, u64 address, u64 bytes)
+{
+    return word - 1 < ARRAY_LIMIT - 1 && bytes >= (word + 1) * sizeof(u64) &&
+           address % (2 * sizeof(u64)) == 0;
 }
 
 /* Blocks [first, result) are near enough to each other to be read in one call. */
@@ -186,6 +251,10 @@ static void search_blocks(struct vtables *s, const struct freeze_blocks *b)
             else if (sys_read_memory(b->addr[k], &word, sizeof word) != sizeof word)
                 continue;
             u32 vtable = vtable_of(s, word);
+            u64 next;
+            if (UNLIKELY(may_be_count(word, b->addr[k], b->size[k])) &&
+                sys_read_memory(b->addr[k] + sizeof word, &next, sizeof next) == sizeof next)
+                vtable = vtable_of_array(s, b->addr[k], freeze_blocks_bytes(b, k), word, next);
             if (vtable) /* pages of the column without one stay untouched */
                 column[k] = vtable;
         }
@@ -211,9 +280,11 @@ struct vtables *vtables_begin(struct freeze_job *j)
     return s;
 }
 
-void vtables_look(struct vtables *s, u32 block, u64 first_word)
+void vtables_look(struct vtables *s, u32 block, const u64 *words, u64 bytes)
 {
-    u32 vtable = vtable_of(s, first_word);
+    u32 vtable = vtable_of(s, words[0]);
+    if (may_be_count(words[0], (u64)(uintptr_t)words, bytes) && may_be_in_module(s, words[1]))
+        vtable = vtable_of_array(s, (u64)(uintptr_t)words, bytes, words[0], words[1]);
     if (vtable)
         s->column[block] = vtable;
 }

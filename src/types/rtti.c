@@ -31,6 +31,13 @@ static void collect(const char *text, size_t bytes, void *context)
     k->used += bytes;
 }
 
+static void close_up(char *text)
+{
+    char *bracket = strrchr(text, '[');
+    if (bracket && bracket > text && bracket[-1] == ' ')
+        memmove(bracket - 1, bracket, strlen(bracket) + 1);
+}
+
 void types_rtti_name(const char *mangled, char *out, size_t size)
 {
     static const char prefix[] = "typeinfo for ";
@@ -46,6 +53,8 @@ void types_rtti_name(const char *mangled, char *out, size_t size)
             out[k.used] = 0;
             if (!strncmp(out, prefix, sizeof prefix - 1)) {
                 memmove(out, out + sizeof prefix - 1, k.used + 1 - (sizeof prefix - 1));
+                if (*mangled == 'A') /* an array: "T [4]", but all others here are "T[4]" */
+                    close_up(out);
                 return;
             }
         }

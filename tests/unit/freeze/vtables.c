@@ -202,6 +202,49 @@ static void unmapped_and_short_blocks_are_passed_over(void **state)
     munmap(memory, bytes);
 }
 
+/* As new T[n] lays them: the number, then the elements, each with its table in front. */
+static void arrays_with_their_number_in_front(void **state)
+{
+    (void)state;
+    enum { WORDS = 2050, CASES = 8 };
+    static u64 memory[CASES][WORDS] __attribute__((aligned(16)));
+    static const struct {
+        u64 count, step, bytes;
+        bool one_differs;
+        const char *prefix;
+    } cases[CASES] = {
+        {1, 6, 8 + 48, false, "A1_"},
+        {3, 5, 8 + 3 * 40, false, "A3_"},
+        {2000, 1, 8 + 2000 * 8, false, "A2000_"},
+        {3, 100, 8 + 3 * 800, false, "A3_"},
+        {3, 5, 8 + 3 * 40 + 8, false, NULL},
+        {3, 5, 8 + 3 * 40, true, NULL},
+        {0, 5, 8 + 3 * 40, false, NULL},
+        {70000, 1, 8 + 2000 * 8, false, NULL},
+    };
+    set_blocks((u8 *)memory, CASES, sizeof memory[0]);
+    u64 table = exception_table;
+    for (u32 i = 0; i < CASES; i++) {
+        fake.blocks[i].size = cases[i].bytes;
+        memory[i][0] = cases[i].count;
+        for (u64 k = 1; k < cases[i].bytes / 8; k += cases[i].step)
+            memory[i][k] = table;
+        if (cases[i].one_differs)
+            memory[i][1 + 2 * cases[i].step] += 8;
+    }
+    struct snapshot s;
+    fake_list(&s);
+    for (u32 i = 0; i < CASES; i++) {
+        char name[64] = "";
+        if (cases[i].prefix)
+            snprintf(name, sizeof name, "%sSt9exception", cases[i].prefix);
+        assert_string_equal(type_of(&s, i), name);
+    }
+    assert_int_equal(s.block_vtable[1], s.block_vtable[3]); /* equal arrays are of one type */
+    snapshot_close(&s);
+    free(fake.blocks);
+}
+
 /* A table that looks right but for one thing; each must be refused. */
 static void forged_tables_are_refused(void **state)
 {
@@ -263,6 +306,7 @@ int main(void)
         cmocka_unit_test(every_table_of_libstdcxx_is_known),
         cmocka_unit_test(other_addresses_are_not_tables),
         cmocka_unit_test(unmapped_and_short_blocks_are_passed_over),
+        cmocka_unit_test(arrays_with_their_number_in_front),
         cmocka_unit_test(forged_tables_are_refused),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);

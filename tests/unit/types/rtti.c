@@ -17,6 +17,8 @@ static void class_names(void **state)
         {"3boxIiE", "box<int>"},
         {"N12_GLOBAL__N_14nodeE", "(anonymous namespace)::node"},
         {"1i", "i"},
+        {"A12_7session", "session[12]"},
+        {"A3_N2ns3boxIiEE", "ns::box<int>[3]"},
         {"not mangled", "not mangled"},
         {"", ""},
         {"*", ""},

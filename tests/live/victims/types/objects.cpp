@@ -132,6 +132,7 @@ struct behind_data : data_first, shape { /* its vtable is first all the same */
 };
 
 static std::array<shape *, 200> shapes;
+static circle *rings[20]; /* their number stands in front of the first */
 static named *names[50]; /* pointers into the middle */
 static base *bases[50];
 
@@ -166,6 +167,11 @@ KEEP static void make_shapes()
         diamond *d = new diamond;
         bases[i] = d;
         tell(d, sizeof *d, "diamond");
+    }
+    for (size_t i = 0; i < 20; i++) {
+        size_t count = i % 5 + 1;
+        rings[i] = new circle[count];
+        tell((size_t *)rings[i] - 1, sizeof(size_t) + count * sizeof(circle), "circle[]");
     }
 }
 
