@@ -82,7 +82,7 @@ void moonheap_ignore(const void *p)
     struct thread *t = p ? enter() : NULL;
     if (!t)
         return;
-    judge(t, marks_ignore(p) || record_sample_bytes);
+    judge(t, marks_ignore(t, p) || record_sample_bytes);
     thread_leave(t);
 }
 
@@ -91,7 +91,7 @@ void moonheap_tag(const void *p, const char *name)
     struct thread *t = p ? enter() : NULL;
     if (!t)
         return;
-    judge(t, marks_tag(p, names_intern(name)) || record_sample_bytes);
+    judge(t, marks_tag(t, p, names_intern(name)) || record_sample_bytes);
     thread_leave(t);
 }
 

@@ -18,21 +18,21 @@ bool track_marked(void)
 }
 
 /* A stack with one mark more; itself when there is no room for it. */
-static u32 mark(u32 stack, u32 frame)
+static u32 mark(struct thread *t, u32 stack, u32 frame)
 {
     POKE(&used, true);
-    u32 marked = trie_intern(stack, &frame, 1, &marked);
+    u32 marked = trie_intern(&t->room, stack, &frame, 1, &marked);
     return marked ? marked : stack;
 }
 
-u32 marks_tagged(const struct thread *t, u32 stack)
+u32 marks_tagged(struct thread *t, u32 stack)
 {
     u32 depth = t->tag_depth < THREAD_TAGS ? t->tag_depth : THREAD_TAGS;
-    return depth && t->tags[depth - 1] ? mark(stack, trie_tag(t->tags[depth - 1])) : stack;
+    return depth && t->tags[depth - 1] ? mark(t, stack, trie_tag(t->tags[depth - 1])) : stack;
 }
 
 /* The marks of a stack taken apart, and put together anew. */
-static u32 with_marks(u32 stack, bool set_tag, u32 tag, bool ignored)
+static u32 with_marks(struct thread *t, u32 stack, bool set_tag, u32 tag, bool ignored)
 {
     for (struct track_node n; stack; stack = n.parent) {
         n = track_node(stack);
@@ -42,12 +42,13 @@ static u32 with_marks(u32 stack, bool set_tag, u32 tag, bool ignored)
         tag = !set_tag && n.tag ? n.tag : tag;
     }
     if (tag)
-        stack = mark(stack, trie_tag(tag));
-    return ignored ? mark(stack, TRIE_IGNORED) : stack;
+        stack = mark(t, stack, trie_tag(tag));
+    return ignored ? mark(t, stack, TRIE_IGNORED) : stack;
 }
 
 /* The owner may free the block at this moment, against all rules: then nothing is written. */
-static bool change(const struct index *x, const void *p, bool set_tag, u32 tag, bool ignored)
+static bool change(struct thread *t, const struct index *x, const void *p, bool set_tag, u32 tag,
+                   bool ignored)
 {
     struct track_block b;
     u64 at = ROUND_DOWN((u64)p, x == &index_custom ? 8ul : 1ul);
@@ -55,20 +56,20 @@ static bool change(const struct index *x, const void *p, bool set_tag, u32 tag, 
     u64 word = slot ? ACQUIRE(slot) : 0;
     if (!(word & 1) || !index_read(x, at, &b) || b.addr != at)
         return false;
-    u64 stack = with_marks(b.stack, set_tag, tag, ignored);
+    u64 stack = with_marks(t, b.stack, set_tag, tag, ignored);
     return __atomic_compare_exchange_n(slot, &word, index_with_stack(word, (u32)stack), false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-bool marks_tag(const void *p, u32 name)
+bool marks_tag(struct thread *t, const void *p, u32 name)
 {
-    return change(&index_custom, p, true, name, false) ||
-           change(&index_malloced, p, true, name, false);
+    return change(t, &index_custom, p, true, name, false) ||
+           change(t, &index_malloced, p, true, name, false);
 }
 
-bool marks_ignore(const void *p)
+bool marks_ignore(struct thread *t, const void *p)
 {
-    return change(&index_custom, p, false, 0, true) || change(&index_malloced, p, false, 0, true);
+    return change(t, &index_custom, p, false, 0, true) || change(t, &index_malloced, p, false, 0, true);
 }
 
 void marks_push(struct thread *t, const char *name)

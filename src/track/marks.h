@@ -13,12 +13,12 @@
 #include "thread.h"
 
 /* The stack with the thread's tag, when it has one. */
-u32 marks_tagged(const struct thread *t, u32 stack);
+u32 marks_tagged(struct thread *t, u32 stack);
 
 /* The live block that begins at `p` gets the tag (0 takes it away); false when there is none. Of
  * two that begin there the innermost one is meant. */
-bool marks_tag(const void *p, u32 name);
-bool marks_ignore(const void *p);
+bool marks_tag(struct thread *t, const void *p, u32 name);
+bool marks_ignore(struct thread *t, const void *p);
 
 /* The thread's tags: the last one pushed is that of the blocks it makes. */
 void marks_push(struct thread *t, const char *name);

@@ -13,6 +13,7 @@
 #define MOONHEAP_TRACK_THREAD_H
 
 #include "track.h"
+#include "trie.h"
 
 enum thread_mode {
     THREAD_READY = 0, /* the recorder may be entered */
@@ -64,6 +65,7 @@ struct thread {
     struct {
         u64 lo, hi;
     } stacks[THREAD_STACK_RANGES]; /* mappings that its stacks lie in, latest first */
+    struct trie_room room;
     u32 last_count;
     u32 last_generation;                     /* of the frames it was walked by */
     bool last_cut;                           /* it went on beyond last[0] */

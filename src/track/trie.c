@@ -2,258 +2,377 @@
  *
  * trie.c - see trie.h.
  *
- * Context: hot, lock-free. All nodes lie in one array of words in reserved address space, in runs:
- * a head (the number of the node that the run hangs on) and then a frame a node, each the caller of
- * the next. A node's number is the place of its word. So a stack that differs from a known one in
- * its last k frames costs k + 1 words, and only the first of them has to be looked for in a table:
- * to the next node of a run leads the next word.
+ * Context: hot, lock-free.
  *
- * The table holds the numbers of first nodes, each with 6 bits of its hash above it so that most
- * others are passed over without a look at the words. A run is looked for near the place that its
- * parent's number gives, since a program that makes new stacks makes them below the ones it has
- * just made: what is looked up now lies beside what was looked up last. Where that window is full,
- * because the parent has many callees, it is found by its hash. One thread copies the table to one
- * of twice the size while others go on with the old one, and if that gets too full because the one
- * is not running, others copy it as well and the first to be done wins. A run added to the old one
- * meanwhile may be missed later and made again, which is all that can happen.
+ * All nodes lie in one array of 16-bit units in reserved address space, in runs: a head of two
+ * units (the number of the node that the run hangs on) and then a frame a node, each the caller of
+ * the next. So a stack that differs from a known one in its last k frames costs k + 2 units, and
+ * only the first of them has to be looked for in a table: to the next node of a run leads the next
+ * unit. A frame whose number needs more than 15 bits, or that has a flag, takes three units. A
+ * node's number is the place of its frame's last unit. The upper bits of each unit say what it is
+ * part of, so that a node's parent is found from its number.
+ *
+ * The table has a slot for the first node of each run, with 6 bits of its hash so that most others
+ * are passed over without a look at the units. Slots are in proportion to units: a run is looked
+ * for in a window near the place that follows from its parent's number. A program that makes new
+ * stacks makes them below the ones it has just made, so what is looked up lies beside what was
+ * looked up last; and since the table is as long as the array from the start, in memory only as
+ * far as it is used, it never has to be made anew. Where the window is full, because parents have
+ * many callees, the run is in a second table, found by its hash. That one grows by copying; others
+ * go on with the old one meanwhile.
+ *
+ * Nothing here is an atomic read-modify-write but the taking of a new stretch of units. Two threads
+ * may write the same slot, or one the table that another is copying: then one of the runs is not
+ * found again and may be made once more, which is all that can happen.
  */
 #include <stddef.h>
 #include <sys/mman.h>
 
 #include "trie.h"
 
-#define HEAD (1u << 31) /* this word is the head of a run */
-
 enum {
-    FIRST_SLOTS = 1 << 12,
-    WINDOW = 16,
-    PROBES = 96, /* all that there are for a run; with 5 of 8 slots in use none needs as many */
-    COPY_ROUNDS = 4, /* what was added meanwhile is copied, too, but not for ever */
-    SCALE_BITS = 16,
-    HUGE_FROM_WORDS = 1 << 19, /* a small trie must not cost large pages */
+    /* what a unit is, in its upper bits; a plain frame has bit 15 clear */
+    PART_BITS = 14,
+    PART_MASK = (1 << PART_BITS) - 1,
+    KIND_MASK = 3 << PART_BITS,
+    HEAD = 2 << PART_BITS, /* one of the two of a head */
+    WIDE = 3 << PART_BITS, /* one of the three of a frame that needs more than 15 bits */
+    PLAIN_END = 1 << 15,
+    HEAD_UNITS = 2,
+    WIDE_UNITS = 3,
+
+    STRETCH_MIN = 1 << 6, /* units that a thread takes at once */
+    STRETCH_MAX = 1 << 12,
+    WINDOW = 32,
+    SLOTS = 3, /* of the table for each */
+    UNITS = 8,
+    HUGE_FROM = 1 << 20, /* units; a small trie must not cost large pages */
+
+    CROWD_FIRST = 1 << 10,
+    CROWD_PROBES = 96, /* with 5 of 8 slots in use no run needs as many */
 };
 
-struct table {
+/* The second table. */
+struct crowd {
     u64 mask;
-    u64 scale; /* slots for each word of the array, in 1 / 2^SCALE_BITS */
     u32 runs;
-    u32 slots[]; /* number | 6 bits of the hash above it; 0 = empty */
+    u32 slots[]; /* as those of the first */
 };
 
-static u32 *words; /* [0] is unused */
-static u32 word_count = 1;
-static struct table *table;
-static u8 growing;
-static u64 table_own_bytes;
+/* Read by every thread all the time; what is written has a cache line of its own. */
+static u16 *units; /* [0] is unused */
+static u32 *slots; /* number of a run's first node | bits of its hash above it; 0 = empty */
+static struct crowd *crowd;
+static struct {
+    u32 given; /* units that threads have taken so far */
+    u8 growing;
+    u64 crowd_bytes;
+} shared __attribute__((aligned(CACHE_LINE))) = {.given = 1};
 
-static ALWAYS_INLINE u64 hash(u32 parent, u32 frame)
+static size_t unit_bytes(u64 count)
 {
-    u64 h = ((u64)parent << 32 | frame) * 0x9e3779b97f4a7c15ul;
-    h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ul;
-    return h ^ h >> 32;
+    return ROUND_UP(count * sizeof(u16), PAGE_BYTES);
 }
 
-/* What stands in the slot of a run with this hash. */
+static size_t slot_bytes(u64 count)
+{
+    return ROUND_UP((count * SLOTS / UNITS + 2 * WINDOW) * sizeof(u32), PAGE_BYTES);
+}
+
+static size_t crowd_bytes(u64 slot_count)
+{
+    return ROUND_UP(offsetof(struct crowd, slots) + slot_count * sizeof(u32), PAGE_BYTES);
+}
+
+static struct crowd *new_crowd(u64 slot_count)
+{
+    size_t bytes = crowd_bytes(slot_count);
+    struct crowd *fresh = sys_map(bytes);
+    if (fresh) {
+        fresh->mask = slot_count - 1;
+        __atomic_fetch_add(&shared.crowd_bytes, bytes, __ATOMIC_RELAXED);
+    }
+    return fresh;
+}
+
+bool trie_start(void)
+{
+    if (crowd)
+        return true;
+    /* some units more than there can be: the last node is asked for its next */
+    units = sys_map(unit_bytes((u64)TRIE_NUMBER_MAX + 1 + WIDE_UNITS));
+    slots = sys_map(slot_bytes((u64)TRIE_NUMBER_MAX + 1));
+    if (units && slots)
+        crowd = new_crowd(CROWD_FIRST);
+    return crowd != NULL;
+}
+
+/* --- reading nodes ------------------------------------------------------------------------- */
+
+static ALWAYS_INLINE u32 part(u32 at)
+{
+    return PEEK(&units[at]) & PART_MASK;
+}
+
+static ALWAYS_INLINE u32 kind(u32 at)
+{
+    return PEEK(&units[at]) & KIND_MASK;
+}
+
+/* A node's frame, and how many units it takes. */
+static ALWAYS_INLINE u32 frame_of(u32 node, u32 *length)
+{
+    u32 unit = PEEK(&units[node]);
+    *length = 1;
+    if (LIKELY(unit < PLAIN_END))
+        return unit;
+    *length = WIDE_UNITS;
+    return part(node - 2) << 2 * PART_BITS | part(node - 1) << PART_BITS | part(node);
+}
+
+/* The node on which the one hangs that begins at `begin`. */
+static ALWAYS_INLINE u32 parent_before(u32 begin)
+{
+    return kind(begin - 1) == HEAD ? part(begin - 2) << PART_BITS | part(begin - 1) : begin - 1;
+}
+
+/* Is that the first node of a run, and is it (parent, frame)? */
+static ALWAYS_INLINE bool is_first(u32 node, u32 parent, u32 frame)
+{
+    u32 length;
+    return frame_of(node, &length) == frame && kind(node - length) == HEAD &&
+           parent_before(node - length + 1) == parent;
+}
+
+/* The next node of a run when it is of that frame; else 0. */
+static ALWAYS_INLINE u32 next_in_run(u32 node, u32 frame)
+{
+    if (LIKELY(frame < PLAIN_END))
+        return PEEK(&units[node + 1]) == frame ? node + 1 : 0;
+    u32 length, next = node + WIDE_UNITS;
+    bool same = kind(node + 1) == WIDE && kind(node + 2) == WIDE && kind(next) == WIDE &&
+                frame_of(next, &length) == frame;
+    return same ? next : 0;
+}
+
+/* --- the tables ---------------------------------------------------------------------------- */
+
+/* What stands in the slot of a run. */
 static ALWAYS_INLINE u32 slot_value(u64 h, u32 number)
 {
     return (u32)(h >> 58) << TRIE_NUMBER_BITS | number;
 }
 
-/* The i-th slot in which a run with this parent and hash may stand. */
-static ALWAYS_INLINE u32 *slot_at(struct table *t, u32 parent, u64 h, u64 i)
+/* Where a run may stand: `near` in the first table; the hash of its frame is free of the parent's
+ * number, so that it is known before that is. */
+struct key {
+    u32 parent, frame;
+    u64 h;
+    u32 *near;
+};
+
+static ALWAYS_INLINE struct key key_of(u32 parent, u32 frame)
 {
-    u64 near = (parent * t->scale >> SCALE_BITS) + (h >> 40) % WINDOW;
-    u64 far = h + i * (h >> 32 | 1); /* strides of its own, for windows fill whole stretches */
-    return &t->slots[(i < WINDOW ? near + i : far) & t->mask];
+    u64 h = (frame + ((u64)parent << 31)) * 0x9e3779b97f4a7c15ul;
+    u64 place = (u64)parent * SLOTS / UNITS + (h >> 54) % WINDOW;
+    return (struct key){parent, frame, h, &slots[place]};
 }
 
-static size_t table_bytes(u64 slots)
+/* The i-th place in the second table: strides of the run's own. */
+static u32 *crowd_slot(struct crowd *c, const struct key *k, u64 i)
 {
-    return ROUND_UP(offsetof(struct table, slots) + slots * sizeof(u32), PAGE_BYTES);
+    u64 h = (k->h ^ k->h >> 29) * 0xbf58476d1ce4e5b9ul;
+    return &c->slots[((h >> 16) + i * (h >> 40 | 1)) & c->mask];
 }
 
-static struct table *new_table(u64 slots, u64 words_when_full)
+static bool holds(u32 value, const struct key *k)
 {
-    size_t bytes = table_bytes(slots);
-    struct table *fresh = sys_map(bytes);
-    if (fresh) {
-        fresh->mask = slots - 1;
-        fresh->scale = (slots << SCALE_BITS) / words_when_full;
-        __atomic_fetch_add(&table_own_bytes, bytes, __ATOMIC_RELAXED);
-    }
-    return fresh;
+    u32 number = value & TRIE_NUMBER_MAX;
+    return value == slot_value(k->h, number) && is_first(number, k->parent, k->frame);
 }
 
-static void put(struct table *t, u32 parent, u32 number)
+static COLD void grow(struct crowd *old)
 {
-    u64 h = hash(parent, PEEK(&words[number]));
-    for (u64 i = 0; i < PROBES; i++) {
-        u32 *slot = slot_at(t, parent, h, i);
-        if (!*slot) {
-            *slot = slot_value(h, number);
-            t->runs++;
-            return;
-        }
-    }
-}
-
-static bool fuller_than(const struct table *t, u32 eighths)
-{
-    return (u64)PEEK(&t->runs) * 8 > t->mask * eighths;
-}
-
-static COLD void grow(struct table *old)
-{
-    if (__atomic_exchange_n(&growing, 1, __ATOMIC_ACQUIRE) && !fuller_than(old, 7))
+    if (__atomic_exchange_n(&shared.growing, 1, __ATOMIC_ACQUIRE))
         return;
-    u32 from = 1, count = PEEK(&word_count);
-    struct table *fresh =
-        ACQUIRE(&table) == old ? new_table((old->mask + 1) * 2, 2ul * count) : NULL;
+    struct crowd *fresh = ACQUIRE(&crowd) == old ? new_crowd((old->mask + 1) * 4) : NULL;
     if (fresh) {
-        /* In the order of the words: neighbours hang on neighbours, and so their places are near
-         * each other. A run that is being written just now may be entered where it is never looked
-         * for, or not at all. */
-        for (u32 round = 0; round < COPY_ROUNDS; round++) {
-            for (; from + 1 < count; from++)
-                if (PEEK(&words[from]) & HEAD && PEEK(&words[from + 1]))
-                    put(fresh, PEEK(&words[from]) & ~HEAD, from + 1);
-            count = PEEK(&word_count);
+        for (u64 from = 0; from <= old->mask; from++) {
+            u32 value = ACQUIRE(&old->slots[from]), number = value & TRIE_NUMBER_MAX, length;
+            if (!value)
+                continue;
+            u32 frame = frame_of(number, &length);
+            struct key k = key_of(parent_before(number - length + 1), frame);
+            for (u64 i = 0; i < CROWD_PROBES; i++) {
+                u32 *slot = crowd_slot(fresh, &k, i);
+                if (!*slot) {
+                    *slot = value;
+                    fresh->runs++;
+                    break;
+                }
+            }
         }
         /* The old one stays mapped, for someone may be looking into it; he finds nothing. */
-        u64 kept = PAGE_BYTES, gone = table_bytes(old->mask + 1) - kept;
-        if (__atomic_compare_exchange_n(&table, &old, fresh, false, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED)) {
-            sys_discard((char *)old + kept, gone);
-        } else {
-            gone = table_bytes(fresh->mask + 1);
-            sys_unmap(fresh, gone);
-        }
-        __atomic_fetch_sub(&table_own_bytes, gone, __ATOMIC_RELAXED);
+        u64 gone = crowd_bytes(old->mask + 1) - PAGE_BYTES;
+        RELEASE(&crowd, fresh);
+        if (gone)
+            sys_discard((char *)old + PAGE_BYTES, gone);
+        __atomic_fetch_sub(&shared.crowd_bytes, gone, __ATOMIC_RELAXED);
     }
-    RELEASE(&growing, 0);
+    RELEASE(&shared.growing, 0);
 }
 
-bool trie_start(void)
+static NOINLINE u32 find_in_crowd(const struct key *k, u32 **empty)
 {
-    if (table)
-        return true;
-    /* one word more than there can be: the last node is asked for its next */
-    words = sys_map(ROUND_UP(sizeof(u32) * ((u64)TRIE_NUMBER_MAX + 2), PAGE_BYTES));
-    if (words)
-        table = new_table(FIRST_SLOTS, 4 * FIRST_SLOTS);
-    return table != NULL;
-}
-
-u32 trie_find(u32 parent, u32 frame)
-{
-    if (parent && PEEK(&words[parent + 1]) == frame)
-        return parent + 1;
-    struct table *t = ACQUIRE(&table);
-    u64 h = hash(parent, frame);
-    for (u64 i = 0; i < PROBES; i++) {
-        u32 value = ACQUIRE(slot_at(t, parent, h, i)), number = value & TRIE_NUMBER_MAX;
-        if (!value)
+    struct crowd *c = ACQUIRE(&crowd);
+    if (UNLIKELY((u64)PEEK(&c->runs) * 8 > c->mask * 5)) {
+        grow(c);
+        c = ACQUIRE(&crowd);
+    }
+    for (u64 i = 0; i < CROWD_PROBES; i++) {
+        u32 *slot = crowd_slot(c, k, i), value = ACQUIRE(slot);
+        if (!value) {
+            *empty = slot;
+            __atomic_fetch_add(&c->runs, 1, __ATOMIC_RELAXED); /* who looks fills it */
             return 0;
-        if (value == slot_value(h, number) && PEEK(&words[number]) == frame &&
-            PEEK(&words[number - 1]) == (parent | HEAD))
-            return number;
+        }
+        if (holds(value, k))
+            return value & TRIE_NUMBER_MAX;
     }
+    *empty = NULL;
     return 0;
 }
 
-/* Large pages for what is yet to come: a program that fills this array walks through it. */
+/* The first node of the run with that key; 0 when there is none, and then *empty is where it is to
+ * be entered, NULL for nowhere. */
+static ALWAYS_INLINE u32 find(const struct key *k, u32 **empty)
+{
+    for (u32 i = 0; i < WINDOW; i++) {
+        u32 value = ACQUIRE(&k->near[i]);
+        if (!value) {
+            *empty = &k->near[i];
+            return 0;
+        }
+        if (holds(value, k))
+            return value & TRIE_NUMBER_MAX;
+    }
+    return find_in_crowd(k, empty);
+}
+
+/* --- making nodes -------------------------------------------------------------------------- */
+
+/* Large pages for what is yet to come: a program that fills these arrays walks through them. */
 static COLD void use_huge_pages(void)
 {
-    sys_call(SYS_madvise, words + HUGE_FROM_WORDS,
-             (TRIE_NUMBER_MAX - HUGE_FROM_WORDS) * sizeof(u32), MADV_HUGEPAGE);
+    sys_call(SYS_madvise, (char *)units + unit_bytes(HUGE_FROM),
+             unit_bytes(TRIE_NUMBER_MAX) - unit_bytes(HUGE_FROM), MADV_HUGEPAGE);
+    sys_call(SYS_madvise, (char *)slots + slot_bytes(HUGE_FROM),
+             slot_bytes(TRIE_NUMBER_MAX) - slot_bytes(HUGE_FROM), MADV_HUGEPAGE);
 }
 
-/* Makes nodes for frames[0..count), each the caller of the next, below a parent that trie_find says
- * has no such callee. They are numbered from the result on; 0 when there is no room. Not *made:
- * another thread was faster, and the result is its node for the first frame only. */
-static u32 add(u32 parent, const u32 *frames, u32 count, bool *made)
+/* A new stretch, of at least `need` units: a long one when the last was used up, a short one when
+ * it was left because what hangs on another thread's node must have the higher number. */
+static NOINLINE bool take_stretch(struct trie_room *room, u32 need)
 {
-    *made = false;
-    u32 head = __atomic_fetch_add(&word_count, count + 1, __ATOMIC_RELAXED);
-    if (UNLIKELY(head + count > TRIE_NUMBER_MAX)) {
-        POKE(&word_count, TRIE_NUMBER_MAX);
-        return 0;
+    bool used_up = room->end - room->next < need;
+    u32 bytes = used_up && room->taken ? room->taken * 2 : STRETCH_MIN;
+    u32 wanted = bytes < STRETCH_MAX ? bytes : STRETCH_MAX;
+    if (wanted < need)
+        wanted = need;
+    u32 begin = __atomic_fetch_add(&shared.given, wanted, __ATOMIC_RELAXED);
+    if (UNLIKELY(begin > TRIE_NUMBER_MAX - wanted)) {
+        POKE(&shared.given, TRIE_NUMBER_MAX);
+        return false;
     }
-    if (UNLIKELY(head < HUGE_FROM_WORDS && head + count >= HUGE_FROM_WORDS))
+    if (UNLIKELY(begin < HUGE_FROM && begin + wanted >= HUGE_FROM))
         use_huge_pages();
-    POKE(&words[head], parent | HEAD);
-    for (u32 i = 0; i < count; i++)
-        POKE(&words[head + 1 + i], frames[i]);
-    struct table *t = ACQUIRE(&table);
-    u64 h = hash(parent, frames[0]);
-    for (u64 i = 0; i < PROBES; i++) {
-        u32 *slot = slot_at(t, parent, h, i), value = ACQUIRE(slot), number;
-        if (!value && __atomic_compare_exchange_n(slot, &value, slot_value(h, head + 1), false,
-                                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            __atomic_fetch_add(&t->runs, 1, __ATOMIC_RELAXED);
-            if (UNLIKELY(fuller_than(t, 5)))
-                grow(t);
-            *made = true;
-            return head + 1;
-        }
-        number = value & TRIE_NUMBER_MAX;
-        if (value == slot_value(h, number) && PEEK(&words[number]) == frames[0] &&
-            PEEK(&words[number - 1]) == (parent | HEAD))
-            /* The words of this run stay as they are: a copy of the table may have them already,
-             * and another thread may hang on what it finds there. */
-            return number;
-    }
-    *made = true;
-    return head + 1;
+    *room = (struct trie_room){begin, begin + wanted, wanted};
+    return true;
 }
 
-u32 trie_intern(u32 parent, const u32 *frames, u32 count, u32 *nodes)
+static ALWAYS_INLINE void put(u32 at, u32 unit_kind, u32 value)
+{
+    POKE(&units[at], (u16)(unit_kind | (value & PART_MASK)));
+}
+
+/* Makes nodes for frames[0..count), each the caller of the next, in a run of their own; false when
+ * there is no room. */
+static ALWAYS_INLINE bool add(struct trie_room *room, const struct key *k, u32 *slot,
+                              const u32 *frames, u32 count, u32 *nodes)
+{
+    u32 need = HEAD_UNITS + count;
+    for (u32 i = 0; i < count; i++)
+        need += frames[i] < PLAIN_END ? 0 : WIDE_UNITS - 1;
+    if (UNLIKELY(room->end - room->next < need || k->parent >= room->next) &&
+        !take_stretch(room, need))
+        return false;
+    u32 at = room->next;
+    room->next = at + need;
+    put(at++, HEAD, k->parent >> PART_BITS);
+    put(at, HEAD, k->parent);
+    for (u32 i = 0; i < count; i++) {
+        u32 frame = frames[i];
+        if (LIKELY(frame < PLAIN_END)) {
+            POKE(&units[++at], (u16)frame);
+        } else {
+            put(++at, WIDE, frame >> 2 * PART_BITS);
+            put(++at, WIDE, frame >> PART_BITS);
+            put(++at, WIDE, frame);
+        }
+        nodes[i] = at;
+    }
+    if (LIKELY(slot))
+        RELEASE(slot, slot_value(k->h, nodes[0]));
+    return true;
+}
+
+u32 trie_intern(struct trie_room *room, u32 parent, const u32 *frames, u32 count, u32 *nodes)
 {
     u32 node = parent;
     for (u32 i = 0; i < count; i++) {
-        u32 next = trie_find(node, frames[i]);
+        u32 next = node ? next_in_run(node, frames[i]) : 0;
         if (!next) {
-            bool made;
-            next = add(node, frames + i, count - i, &made);
-            if (UNLIKELY(!next))
-                return 0;
-            if (LIKELY(made)) {
-                for (u32 k = i; k < count; k++)
-                    nodes[k] = next + k - i;
-                return nodes[count - 1];
-            }
+            u32 *empty = NULL;
+            struct key k = key_of(node, frames[i]);
+            next = find(&k, &empty);
+            if (!next)
+                return add(room, &k, empty, frames + i, count - i, nodes + i) ? nodes[count - 1]
+                                                                              : 0;
         }
         nodes[i] = node = next;
     }
     return node;
 }
 
+/* --- for the agent ------------------------------------------------------------------------- */
+
 u32 track_node_count(void)
 {
-    return ACQUIRE(&word_count) - 1;
+    return ACQUIRE(&shared.given) - 1;
 }
 
 struct track_node track_node(u32 number)
 {
-    u32 word = words[number], before = words[number - 1];
-    u32 parent = before & HEAD ? before & ~HEAD : number - 1;
-    if (UNLIKELY(word & TRIE_MARK))
+    u32 length, frame = frame_of(number, &length);
+    u32 parent = parent_before(number - length + 1);
+    if (UNLIKELY(frame & TRIE_MARK))
         return (struct track_node){.parent = parent,
-                                   .tag = word == TRIE_IGNORED ? 0 : word & ~TRIE_MARK,
-                                   .ignored = word == TRIE_IGNORED};
-    u64 code = frames_all[word & FRAME_MAX].code;
+                                   .tag = frame == TRIE_IGNORED ? 0 : frame & ~TRIE_MARK,
+                                   .ignored = frame == TRIE_IGNORED};
+    u64 code = frames_all[frame & FRAME_MAX].code;
     return (struct track_node){.pc = code & FRAME_CODE_MASK,
                                .parent = parent,
                                .incarnation = (u32)(code >> FRAME_CODE_BITS),
-                               .cut = word & TRIE_CUT};
+                               .cut = frame & TRIE_CUT};
 }
 
 u64 trie_own_bytes(void)
 {
-    return PEEK(&table_own_bytes) + (u64)PEEK(&word_count) * sizeof(u32);
+    u32 given = PEEK(&shared.given);
+    return unit_bytes(given) + slot_bytes(given) + PEEK(&shared.crowd_bytes);
 }
 
 void trie_after_fork(void)
 {
-    POKE(&growing, 0);
+    POKE(&shared.growing, 0);
 }

@@ -85,7 +85,7 @@ static COLD u32 shorten(struct thread *t, u32 kept, u32 over)
         mark(t, i);
     t->last_cut = true;
     t->frames[0] |= TRIE_CUT;
-    return trie_intern(0, t->frames, left, t->nodes);
+    return trie_intern(&t->room, 0, t->frames, left, t->nodes);
 }
 
 /* Takes new steps into the remembered stack, above its `kept` outermost ones, and gives the node
@@ -124,7 +124,7 @@ static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
     }
     if (kept == 0 && cut)
         t->frames[0] |= TRIE_CUT;
-    node = trie_intern(node, &t->frames[kept], fresh_count, &t->nodes[kept]);
+    node = trie_intern(&t->room, node, &t->frames[kept], fresh_count, &t->nodes[kept]);
     t->last_count = node ? kept + fresh_count : 0;
     return node;
 }
@@ -158,7 +158,7 @@ static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
         t->frames[i] = t->fresh_frames[n - 1 - i];
     if (result != UNWIND_END)
         t->frames[0] |= TRIE_CUT;
-    u32 node = trie_intern(0, t->frames, n, t->nodes);
+    u32 node = trie_intern(&t->room, 0, t->frames, n, t->nodes);
     t->last_count = 0; /* what was read, and where, is not known */
     return node;
 }
@@ -172,7 +172,7 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         t->last_count = 0;
         t->cut_stacks++;
         t->frames[0] = frames_find(t, origin->pc).number | TRIE_CUT;
-        return trie_intern(0, t->frames, 1, t->nodes);
+        return trie_intern(&t->room, 0, t->frames, 1, t->nodes);
     }
     u64 hi = t->stacks[0].hi - 8;
     u32 generation = ACQUIRE(&frames_generation);
