@@ -415,7 +415,12 @@ void *heap_realloc(struct heap *h, void *p, size_t bytes)
 
 bool heap_owns(const struct heap *h, const void *p)
 {
-    return (u64)p - (u64)h < (u64)h->spans << SPAN_SHIFT;
+    return (u64)p - (u64)h < heap_range_bytes(h);
+}
+
+u64 heap_range_bytes(const struct heap *h)
+{
+    return (u64)h->spans << SPAN_SHIFT;
 }
 
 u64 heap_used_bytes(const struct heap *h)

@@ -28,6 +28,8 @@ void heap_free(struct heap *h, void *p);
 size_t heap_block_bytes(const struct heap *h, const void *p);
 
 bool heap_owns(const struct heap *h, const void *p);
+/* All of its blocks lie in so many bytes from `h` on. */
+u64 heap_range_bytes(const struct heap *h);
 /* Bytes in use by live blocks, and bytes of memory taken from the kernel. */
 u64 heap_used_bytes(const struct heap *h);
 u64 heap_mapped_bytes(const struct heap *h);

@@ -31,17 +31,20 @@ static void misuse(struct thread *t)
     POKE(&t->misuses, t->misuses + 1);
 }
 
-static void count(struct thread *t, i64 blocks, i64 bytes)
+static void count(struct thread *t, i64 sign, u64 size)
 {
-    POKE(&t->custom_blocks, t->custom_blocks + blocks);
-    POKE(&t->custom_bytes, t->custom_bytes + bytes);
+    u64 interval = record_sample_bytes;
+    u64 blocks = interval ? sample_blocks_for(size, interval) : 1;
+    u64 bytes = interval ? sample_bytes_for(size, interval) : size;
+    POKE(&t->custom_blocks, t->custom_blocks + sign * (i64)blocks);
+    POKE(&t->custom_bytes, t->custom_bytes + sign * (i64)bytes);
 }
 
 static bool take(struct thread *t, u64 address, struct index_record *r)
 {
     if (!index_take(&index_custom, address, r))
         return false;
-    count(t, -1, -(i64)r->size);
+    count(t, -1, r->size);
     return true;
 }
 
@@ -69,7 +72,7 @@ static void put(struct thread *t, u64 address, struct index_record r)
     if (!PEEK(used))
         POKE(used, 1);
     index_put(&index_custom, address, r);
-    count(t, 1, (i64)r.size);
+    count(t, 1, r.size);
 }
 
 void custom_birth(struct thread *t, const void *p, u64 size, const struct walk_origin *origin)
@@ -80,11 +83,11 @@ void custom_birth(struct thread *t, const void *p, u64 size, const struct walk_o
                                     __ATOMIC_RELAXED);
     POKE(&told, true);
     POKE(&t->custom_allocations, t->custom_allocations + 1);
-    struct index_record r = {0, size};
-    r.word = record_special ? record_special_word(t, place_of(p), size, origin)
-                            : record_word(t, place_of(p), size, origin);
-    if (r.word)
-        put(t, place_of(p), r);
+    if (record_sample_bytes && !sample_takes(t, size))
+        return;
+    u64 word = record_special ? record_special_word(t, place_of(p), size, origin)
+                              : record_word(t, place_of(p), size, origin);
+    put(t, place_of(p), (struct index_record){word, size});
 }
 
 void custom_death(struct thread *t, const void *p)

@@ -33,10 +33,27 @@ NOINLINE struct thread *enter_otherwise(void)
     return t;
 }
 
+/* Is the call of a thread that is inside or ours, or is nothing recorded? */
+static bool stays_out(void)
+{
+    u8 mode = thread_self->mode;
+    return record_state == RECORD_OFF || mode == THREAD_AGENT || mode == THREAD_INSIDE;
+}
+
+NOINLINE struct thread *enter_otherwise_to_make(u64 size)
+{
+    struct thread *t = stays_out() ? NULL : enter_otherwise();
+    if (!t || record_state != RECORD_SAMPLED || sample_takes(t, size))
+        return t;
+    POKE(&t->allocations, t->allocations + 1);
+    thread_leave(t);
+    return NULL;
+}
+
 NOINLINE struct thread *enter_otherwise_to_free(const void *p)
 {
-    struct thread *t = enter_otherwise();
-    if (t && record_state == RECORD_ON_CUSTOM)
+    struct thread *t = stays_out() ? NULL : enter_otherwise();
+    if (t && custom_told())
         custom_forget_inside(t, p);
     return t;
 }

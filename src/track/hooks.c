@@ -7,6 +7,9 @@
  * Invariant: a block is erased before it is given back and recorded after it was handed out;
  * between the two another thread may own its address (heaptrack and memray record a realloc after
  * the fact, and mistake such a block).
+ * Each function is two. The one that programs call does without a frame of its own; it jumps on to
+ * the allocator where nothing is recorded, else to the one that records. A jump leaves the return
+ * address into the program where it was, so either of them finds the caller (WALK_ORIGIN).
  * C++'s operators are here too: jemalloc, tcmalloc and mimalloc bring their own, which would reach
  * their allocator without passing malloc.
  */
@@ -43,29 +46,60 @@ static void forget_unentered(void *p)
     struct index_record r;
     struct thread *t = thread_self;
     if (record_state >= RECORD_ON && t->mode != THREAD_UNBORN)
-        record_death(t, p, &r);
+        record_special_death(t, p, &r);
 }
 
-EXPORT void free(void *p)
+static void count_untracked(struct thread *t)
+{
+    POKE(&t->untracked_frees, t->untracked_frees + (record_sample_bytes == 0));
+}
+
+/* Where something is out of the ordinary: a thread that is inside or ours, a first call, a block of
+ * ours, or maybe one of the sample. */
+static NOINLINE void free_otherwise(void *p)
 {
     struct index_record r;
-    if (!p)
-        return;
-    struct thread *t = enter_to_free(p);
-    if (UNLIKELY(!t)) {
+    struct thread *t = enter_otherwise_to_free(p);
+    if (!t) {
         if (free_own(p))
             return;
         forget_unentered(p);
         next.free(p);
         return;
     }
-    if (LIKELY(record_death(t, p, &r))) {
+    if (record_special_death(t, p, &r)) {
         next.free(p);
     } else if (!free_own(p)) {
-        POKE(&t->untracked_frees, t->untracked_frees + (record_sample_bytes == 0));
+        count_untracked(t);
         next.free(p);
     }
     thread_leave(t);
+}
+
+static NOINLINE void free_recorded(void *p, struct thread *t)
+{
+    struct index_record r;
+    thread_enter(t);
+    if (LIKELY(record_death(t, p, &r))) {
+        next.free(p);
+    } else if (!free_own(p)) {
+        count_untracked(t);
+        next.free(p);
+    }
+    thread_leave(t);
+}
+
+EXPORT void free(void *p)
+{
+    struct thread *t = thread_self;
+    if (!p)
+        return;
+    if (LIKELY(enter_at_once(t)))
+        free_recorded(p, t);
+    else if (LIKELY(enter_never_to_free(t, p)))
+        next.free(p);
+    else
+        free_otherwise(p);
 }
 
 EXPORT void free_sized(void *p, size_t size)
@@ -88,21 +122,50 @@ static void *zero(void *p, size_t bytes)
     return p ? memset(p, 0, bytes) : NULL;
 }
 
-/* Body of a function that hands out `bytes`: by `ours` on the agent's thread, else by `theirs`. */
-#define HAND_OUT(bytes, ours, theirs)                                                              \
-    struct thread *t = enter();                                                                    \
-    if (UNLIKELY(!t))                                                                              \
-        return is_agent() ? (ours) : (theirs);                                                     \
-    void *p = (theirs);                                                                            \
-    record_birth(t, p, bytes, WALK_ORIGIN());                                                      \
-    thread_leave(t);                                                                               \
-    return p
-
 #define OURS(align, bytes) heap_alloc_aligned(thread_serving_heap(), align, bytes)
+#define LIST(...)          __VA_ARGS__
+
+/* make_NAME(parameters), which hands out `size` bytes: by `ours` on the agent's thread, else by
+ * `theirs`. `arguments` are the parameters' names, `size` among them. */
+#define MAKER(name, parameters, arguments, ours, theirs)                                           \
+    static NOINLINE void *name##_recorded(LIST parameters, struct thread *t)                       \
+    {                                                                                              \
+        thread_enter(t);                                                                           \
+        void *p = (theirs);                                                                        \
+        record_birth(t, p, size, WALK_ORIGIN());                                                   \
+        thread_leave(t);                                                                           \
+        return p;                                                                                  \
+    }                                                                                              \
+    static NOINLINE void *name##_otherwise parameters                                              \
+    {                                                                                              \
+        struct thread *t = enter_otherwise_to_make(size);                                          \
+        if (!t)                                                                                    \
+            return is_agent() ? (ours) : (theirs);                                                 \
+        return name##_recorded(LIST arguments, t);                                                 \
+    }                                                                                              \
+    static ALWAYS_INLINE void *make_##name parameters                                              \
+    {                                                                                              \
+        struct thread *t = thread_self;                                                            \
+        if (LIKELY(enter_at_once(t)))                                                              \
+            return name##_recorded(LIST arguments, t);                                             \
+        if (LIKELY(enter_never_to_make(t, size)))                                                  \
+            return theirs;                                                                         \
+        return name##_otherwise arguments;                                                         \
+    }
+
+MAKER(plain, (size_t size), (size), OURS(16, size), next.malloc(size))
+MAKER(zeroed, (size_t size), (size), zero(OURS(16, size), size), next.calloc(1, size))
+MAKER(memaligned, (size_t align, size_t size), (align, size), OURS(align, size),
+      next.memalign(align, size))
+MAKER(aligned, (size_t align, size_t size), (align, size), OURS(align, size),
+      next.aligned_alloc(align, size))
+MAKER(paged, (size_t size), (size), OURS(PAGE_BYTES, size), next.valloc(size))
+MAKER(pages, (size_t size), (size), OURS(PAGE_BYTES, ROUND_UP(size, PAGE_BYTES)),
+      next.pvalloc(size))
 
 EXPORT void *malloc(size_t size)
 {
-    HAND_OUT(size, OURS(16, size), next.malloc(size));
+    return make_plain(size);
 }
 
 EXPORT void *calloc(size_t count, size_t size)
@@ -112,32 +175,32 @@ EXPORT void *calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    HAND_OUT(bytes, zero(OURS(16, bytes), bytes), next.calloc(count, size));
+    return make_zeroed(bytes);
 }
 
 EXPORT void *memalign(size_t align, size_t size)
 {
-    HAND_OUT(size, OURS(align, size), next.memalign(align, size));
+    return make_memaligned(align, size);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
-    HAND_OUT(size, OURS(align, size), next.aligned_alloc(align, size));
+    return make_aligned(align, size);
 }
 
 EXPORT void *valloc(size_t size)
 {
-    HAND_OUT(size, OURS(PAGE_BYTES, size), next.valloc(size));
+    return make_paged(size);
 }
 
 EXPORT void *pvalloc(size_t size)
 {
-    HAND_OUT(size, OURS(PAGE_BYTES, ROUND_UP(size, PAGE_BYTES)), next.pvalloc(size));
+    return make_pages(size);
 }
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
-    struct thread *t = enter();
+    struct thread *t = enter_to_make(size);
     if (UNLIKELY(!t)) {
         if (!is_agent())
             return next.posix_memalign(out, align, size);
@@ -187,14 +250,15 @@ static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
     POKE(&t->moving_bytes, 0);
     POKE(&t->moving, (u64)old);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    bool had = old && record_death(t, old, &r);
+    bool had = old && (LIKELY(!record_special) ? record_death(t, old, &r)
+                                               : record_special_death(t, old, &r));
     POKE(&t->moving_bytes, had ? r.size : 0);
     void *p;
     if (old && UNLIKELY(!had)) {
         if (next_is_bootstrap(old) || thread_private_heap(old)) {
             p = realloc_unentered(old, size);
         } else {
-            POKE(&t->untracked_frees, t->untracked_frees + (record_sample_bytes == 0));
+            count_untracked(t);
             p = next.realloc(old, size);
         }
     } else {
@@ -205,20 +269,42 @@ static ALWAYS_INLINE void *reallocate(struct thread *t, void *old, size_t size,
             return NULL;
         }
     }
-    record_birth(t, p, size, origin);
+    if (LIKELY(!record_special) || !p || !record_sample_bytes || sample_takes(t, size))
+        record_birth(t, p, size, origin);
+    else
+        POKE(&t->allocations, t->allocations + 1);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     POKE(&t->moving, 0);
     return p;
 }
 
-EXPORT void *realloc(void *old, size_t size)
+static NOINLINE void *realloc_recorded(void *old, size_t size, struct thread *t)
 {
-    struct thread *t = enter();
-    if (UNLIKELY(!t))
-        return realloc_unentered(old, size);
+    thread_enter(t);
     void *p = reallocate(t, old, size, WALK_ORIGIN());
     thread_leave(t);
     return p;
+}
+
+static NOINLINE void *realloc_otherwise(void *old, size_t size)
+{
+    struct thread *t = enter();
+    return t ? realloc_recorded(old, size, t) : realloc_unentered(old, size);
+}
+
+static ALWAYS_INLINE void *remake(void *old, size_t size)
+{
+    struct thread *t = thread_self;
+    if (LIKELY(enter_at_once(t)))
+        return realloc_recorded(old, size, t);
+    if (LIKELY(enter_never_to_move(t, old, size)))
+        return next.realloc(old, size);
+    return realloc_otherwise(old, size);
+}
+
+EXPORT void *realloc(void *old, size_t size)
+{
+    return remake(old, size);
 }
 
 EXPORT void *reallocarray(void *old, size_t count, size_t size)
@@ -228,12 +314,7 @@ EXPORT void *reallocarray(void *old, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    struct thread *t = enter();
-    if (UNLIKELY(!t))
-        return realloc_unentered(old, bytes);
-    void *p = reallocate(t, old, bytes, WALK_ORIGIN());
-    thread_leave(t);
-    return p;
+    return remake(old, bytes);
 }
 
 /* --- C++ ----------------------------------------------------------------------------------- */
@@ -256,46 +337,45 @@ static COLD new_operator *cxx_operator(const char *name)
     return operator;
 }
 
-/* Body of operator new: 0 bytes are a block of their own, too. */
-#define NEW(align, theirs, name, second, third)                                                    \
-    struct thread *t = enter();                                                                    \
-    void *p;                                                                                       \
-    if (UNLIKELY(!t)) {                                                                            \
-        p = is_agent() ? OURS(align, size) : (theirs);                                             \
-    } else {                                                                                       \
-        p = (theirs);                                                                              \
+/* operator new as `symbol`: 0 bytes are a block of their own, too. `second` and `third` are its
+ * arguments behind the size, or 0. */
+#define NEW(symbol, parameters, arguments, align, theirs, second, third)                           \
+    static NOINLINE void *symbol##_recorded(LIST parameters, struct thread *t)                     \
+    {                                                                                              \
+        thread_enter(t);                                                                           \
+        void *p = (theirs);                                                                        \
         record_birth(t, p, size, WALK_ORIGIN());                                                   \
         thread_leave(t);                                                                           \
+        return LIKELY(p) ? p : cxx_operator(#symbol)(size, second, third);                         \
     }                                                                                              \
-    if (LIKELY(p))                                                                                 \
-        return p;                                                                                  \
-    return cxx_operator(name)(size, second, third)
+    static NOINLINE void *symbol##_otherwise parameters                                            \
+    {                                                                                              \
+        struct thread *t = enter_otherwise_to_make(size);                                          \
+        if (t)                                                                                     \
+            return symbol##_recorded(LIST arguments, t);                                           \
+        void *p = is_agent() ? OURS(align, size) : (theirs);                                       \
+        return LIKELY(p) ? p : cxx_operator(#symbol)(size, second, third);                         \
+    }                                                                                              \
+    EXPORT void *symbol parameters;                                                                \
+    void *symbol parameters                                                                        \
+    {                                                                                              \
+        struct thread *t = thread_self;                                                            \
+        if (LIKELY(enter_at_once(t)))                                                              \
+            return symbol##_recorded(LIST arguments, t);                                           \
+        if (LIKELY(enter_never_to_make(t, size))) {                                                \
+            void *p = (theirs);                                                                    \
+            return LIKELY(p) ? p : cxx_operator(#symbol)(size, second, third);                     \
+        }                                                                                          \
+        return symbol##_otherwise arguments;                                                       \
+    }
 
-EXPORT void *_Znwm(size_t size);
-EXPORT void *_ZnwmRKSt9nothrow_t(size_t size, size_t tag);
-EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t align);
-EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t align, size_t tag);
-
-void *_Znwm(size_t size)
-{
-    NEW(16, next.malloc(size + !size), "_Znwm", 0, 0);
-}
-
-void *_ZnwmRKSt9nothrow_t(size_t size, size_t tag)
-{
-    NEW(16, next.malloc(size + !size), "_ZnwmRKSt9nothrow_t", tag, 0);
-}
-
-void *_ZnwmSt11align_val_t(size_t size, size_t align)
-{
-    NEW(align, next.memalign(align, size + !size), "_ZnwmSt11align_val_t", align, 0);
-}
-
-void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t align, size_t tag)
-{
-    NEW(align, next.memalign(align, size + !size), "_ZnwmSt11align_val_tRKSt9nothrow_t", align,
-        tag);
-}
+NEW(_Znwm, (size_t size), (size), 16, next.malloc(size + !size), 0, 0)
+NEW(_ZnwmRKSt9nothrow_t, (size_t size, size_t tag), (size, tag), 16, next.malloc(size + !size),
+    tag, 0)
+NEW(_ZnwmSt11align_val_t, (size_t size, size_t align), (size, align), align,
+    next.memalign(align, size + !size), align, 0)
+NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, size_t tag),
+    (size, align, tag), align, next.memalign(align, size + !size), align, tag)
 
 /* The array forms do the same, and every delete is free: sizes and alignments are hints. */
 #define ALIAS_TABLE(X)                                                                             \

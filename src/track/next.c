@@ -16,13 +16,8 @@
 /* --- while the allocator is looked for ----------------------------------------------------- */
 
 /* dlsym may allocate (for its error text). A few blocks from here serve that. */
-static _Alignas(16) char arena[256 << 10];
+_Alignas(16) char next_arena[NEXT_ARENA_BYTES];
 static size_t arena_used;
-
-bool next_is_bootstrap(const void *p)
-{
-    return (u64)p - (u64)arena < sizeof arena;
-}
 
 size_t next_bootstrap_bytes(const void *p)
 {
@@ -33,13 +28,13 @@ static void *arena_alloc(size_t align, size_t size)
 {
     if (align < 16)
         align = 16;
-    if (size > sizeof arena || align > PAGE_BYTES)
+    if (size > sizeof next_arena || align > PAGE_BYTES)
         return NULL;
     size_t whole = ROUND_UP(size, 16) + 16 + align;
     size_t at = __atomic_fetch_add(&arena_used, whole, __ATOMIC_RELAXED);
-    if (at > sizeof arena - whole)
+    if (at > sizeof next_arena - whole)
         return NULL;
-    char *p = (char *)ROUND_UP((u64)arena + at + 16, align);
+    char *p = (char *)ROUND_UP((u64)next_arena + at + 16, align);
     ((size_t *)p)[-2] = size;
     return p;
 }

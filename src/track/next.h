@@ -29,8 +29,13 @@ extern struct next_table next;
 /* Finds the allocator; does nothing the second time. */
 void next_resolve(void);
 
+enum { NEXT_ARENA_BYTES = 256 << 10 };
+extern char next_arena[NEXT_ARENA_BYTES];
 /* Was this handed out while the allocator was being looked for? Such a block is never freed. */
-bool next_is_bootstrap(const void *p);
+static ALWAYS_INLINE bool next_is_bootstrap(const void *p)
+{
+    return (u64)p - (u64)next_arena < NEXT_ARENA_BYTES;
+}
 /* Its size. */
 size_t next_bootstrap_bytes(const void *p);
 

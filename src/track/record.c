@@ -4,7 +4,6 @@
  *
  * Context: hot for record_special_word; the rest agent.
  */
-#include <math.h>
 #include <string.h>
 
 #include "custom.h"
@@ -20,39 +19,59 @@ u8 record_special;
 static bool tags_used;
 static u64 started_ns;
 
-/* Poisson sampling: the distance between samples is exponentially distributed, so that each byte
- * has the same chance and a block of s bytes is taken with 1 - exp(-s / interval). */
-static bool in_sample(struct thread *t, u64 size)
-{
-    if (t->until_sample > 0) {
-        t->until_sample -= (i64)size;
-        if (t->until_sample > 0)
-            return false;
-    }
-    t->random ^= t->random << 13; /* xorshift64 (Marsaglia, 2003) */
-    t->random ^= t->random >> 7;
-    t->random ^= t->random << 17;
-    double uniform = (double)(t->random >> 11) * 0x1p-53 + 0x1p-54;
-    bool first = t->until_sample == 0;
-    t->until_sample = (i64)(-log(uniform) * (double)record_sample_bytes) + 1;
-    return !first;
-}
-
 NOINLINE u64 record_special_word(struct thread *t, u64 address, u64 size,
                                  const struct walk_origin *origin)
 {
-    if (record_sample_bytes && !in_sample(t, size))
-        return 0;
     u64 word = record_word(t, address, size, origin);
     return index_with_stack(word, marks_tagged(t, index_stack(word)));
+}
+
+/* What a sampled block stands for is counted, in the units of sample.h. */
+static void count_sampled(struct thread *t, i64 sign, u64 size)
+{
+    record_count(t, sign * (i64)sample_blocks_for(size, record_sample_bytes),
+                 sign * (i64)sample_bytes_for(size, record_sample_bytes));
+}
+
+static void put_sampled(struct thread *t, const void *p, struct index_record r)
+{
+    if (!index_put(&index_malloced, (u64)p, r)) {
+        POKE(&t->lost, t->lost + 1);
+        return;
+    }
+    sample_add(p);
+    count_sampled(t, 1, r.size);
 }
 
 NOINLINE void record_special_birth(struct thread *t, const void *p, u64 size,
                                    const struct walk_origin *origin)
 {
     struct index_record r = {record_special_word(t, (u64)p, size, origin), size};
-    if (r.word)
+    if (record_sample_bytes)
+        put_sampled(t, p, r);
+    else
         record_put(t, (u64)p, r);
+}
+
+NOINLINE bool record_special_death(struct thread *t, const void *p, struct index_record *r)
+{
+    if (!record_sample_bytes)
+        return record_death(t, p, r);
+    POKE(&t->frees, t->frees + 1);
+    if (sample_lacks(p) || !index_take(&index_malloced, (u64)p, r))
+        return false;
+    sample_remove(p);
+    count_sampled(t, -1, r->size);
+    return true;
+}
+
+NOINLINE void record_undo_death(struct thread *t, const void *p, struct index_record r)
+{
+    POKE(&t->frees, t->frees - 1);
+    if (record_sample_bytes)
+        put_sampled(t, p, r);
+    else if (index_put(&index_malloced, (u64)p, r))
+        record_count(t, 1, (i64)r.size);
 }
 
 void record_use_tags(void)
@@ -70,7 +89,11 @@ static void begin(const struct option_track *how)
     started_ns = sys_monotonic_ns();
     POKE(&record_sample_bytes, how->mode == TRACK_SAMPLE ? how->sample_bytes : 0);
     POKE(&record_special, record_sample_bytes != 0 || PEEK(&tags_used));
-    RELEASE(&record_state, how->mode == TRACK_OFF ? RECORD_OFF : RECORD_ON);
+    if (record_sample_bytes)
+        sample_begin(record_sample_bytes);
+    RELEASE(&record_state, how->mode == TRACK_OFF    ? RECORD_OFF
+                           : how->mode == TRACK_FULL ? RECORD_ON
+                                                     : RECORD_SAMPLED);
 }
 
 static void set_limit(u32 stack_limit)
@@ -124,9 +147,20 @@ void track_after_fork(void)
     trie_after_fork();
 }
 
+/* Of 256ths of blocks. */
+static void for_blocks(struct track_counters *c)
+{
+    u64 half = 1ul << (SAMPLE_BLOCK_SHIFT - 1);
+    c->live_blocks = (c->live_blocks + half) >> SAMPLE_BLOCK_SHIFT;
+    c->peak_blocks = (c->peak_blocks + half) >> SAMPLE_BLOCK_SHIFT;
+    c->custom_blocks = (c->custom_blocks + half) >> SAMPLE_BLOCK_SHIFT;
+}
+
 void track_counters(struct track_counters *c)
 {
     thread_sum(c);
+    if (PEEK(&record_sample_bytes))
+        for_blocks(c);
     c->started_ns = started_ns;
     c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() +
                    index_own_bytes(&index_malloced) + marks_own_bytes() +

@@ -10,6 +10,7 @@
 
 #include "epoch.h"
 #include "index.h"
+#include "sample.h"
 #include "thread.h"
 #include "walk.h"
 
@@ -18,6 +19,7 @@ enum record_state {
     RECORD_OFF,
     RECORD_ON,
     RECORD_ON_CUSTOM, /* the program also tells of blocks of its own, see custom.c */
+    RECORD_SAMPLED,   /* some blocks only, see sample.h; the program may tell of its own too */
 };
 extern u8 record_state;
 extern u64 record_sample_bytes; /* 0 = every block */
@@ -58,12 +60,13 @@ static ALWAYS_INLINE void record_put(struct thread *t, u64 address, struct index
     record_count(t, 1, (i64)r.size);
 }
 
-/* The longer road: the word, 0 when the block is not in the sample. */
+/* The longer road. */
 u64 record_special_word(struct thread *t, u64 address, u64 size, const struct walk_origin *origin);
 void record_special_birth(struct thread *t, const void *p, u64 size,
                           const struct walk_origin *origin);
 
-/* A block that the allocator has just handed out; `p` NULL (it refused) records nothing. */
+/* A block that the allocator has just handed out; `p` NULL (it refused) records nothing. When
+ * sampling, it is one of the sample. */
 static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size,
                                        const struct walk_origin *origin)
 {
@@ -78,7 +81,7 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
                (struct index_record){record_word(t, (u64)p, size, origin), size});
 }
 
-/* A block that is about to be given back. false when it was never recorded. */
+/* A block that is about to be given back. false when it was never recorded. Not when sampling. */
 static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct index_record *r)
 {
     POKE(&t->frees, t->frees + 1);
@@ -88,12 +91,9 @@ static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct i
     return true;
 }
 
+/* The same, sampling or not. */
+bool record_special_death(struct thread *t, const void *p, struct index_record *r);
 /* The block was not given back after all. */
-static inline void record_undo_death(struct thread *t, const void *p, struct index_record r)
-{
-    POKE(&t->frees, t->frees - 1);
-    if (index_put(&index_malloced, (u64)p, r))
-        record_count(t, 1, (i64)r.size);
-}
+void record_undo_death(struct thread *t, const void *p, struct index_record r);
 
 #endif

@@ -32,6 +32,7 @@ static u32 numbers_given;
 
 /* Heaps that the agents of this process and of those it was forked from have used. */
 static struct heap *privates[PRIVATE_HEAP_MAX];
+u64 thread_private_lo, thread_private_hi;
 
 static i64 total_blocks, total_bytes, peak_blocks, peak_bytes;
 static struct track_counters base_line; /* figures at the time recording began */
@@ -104,8 +105,8 @@ static COLD struct thread *birth(bool numbered)
         t->moving = 0;
         t->last_count = 0;
         memset(t->stacks, 0, sizeof t->stacks);
-        t->random = (u64)t->tid * 0x9e3779b97f4a7c15ul ^ sys_monotonic_ns();
-        t->until_sample = 0;
+        t->random = ((u64)t->tid << 32 | (u32)sys_getpid()) ^ sys_monotonic_ns() ^ (u64)t;
+        t->sample_recording = 0;
         t->tag_depth = 0;
         t->tick_period = 1;
         t->number = 0;
@@ -153,6 +154,16 @@ bool track_defer(void (*act)(void))
 
 /* --- private heaps ------------------------------------------------------------------------- */
 
+/* Nothing of the heap has been handed out yet, so it does not matter when others see this. */
+static void widen_private(const struct heap *h)
+{
+    u64 lo = (u64)h, hi = lo + heap_range_bytes(h);
+    if (!PEEK(&thread_private_hi) || lo < PEEK(&thread_private_lo))
+        POKE(&thread_private_lo, lo);
+    if (hi > PEEK(&thread_private_hi))
+        POKE(&thread_private_hi, hi);
+}
+
 static bool know_heap(struct heap *h)
 {
     for (u32 i = 0; i < PRIVATE_HEAP_MAX; i++) {
@@ -160,8 +171,10 @@ static bool know_heap(struct heap *h)
         if (ACQUIRE(&privates[i]) == h)
             return true;
         if (__atomic_compare_exchange_n(&privates[i], &none, h, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
+                                        __ATOMIC_RELAXED)) {
+            widen_private(h);
             return true;
+        }
     }
     return false;
 }
@@ -368,6 +381,8 @@ void thread_after_fork(void)
     if (t->mode == THREAD_UNBORN)
         return;
     POKE(&t->tid, sys_gettid());
+    t->random ^= (u64)t->tid << 32; /* else it would draw what its parent draws */
+    t->sample_recording = 0;
     if (t->number)
         identities[t->number].tid = t->tid;
 }

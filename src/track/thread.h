@@ -45,20 +45,24 @@ struct thread {
     bool pending;  /* a signal came while INSIDE: call `act` on leaving */
     u8 until_tick; /* allocations until the clock is looked at again */
     u8 tick_period;
-    u64 last_tick_ns;
     u64 moving, moving_bytes; /* in realloc: the old block, erased; the new is not yet recorded */
     u32 number; /* 1.., THREAD_NUMBER_MAX for all beyond */
     int tid;
+
+    u64 allocations, frees;
+    u64 until_sample;     /* bytes until the next sampled one, see sample.h */
+    u32 sample_recording; /* that it was drawn for */
+    u64 random;           /* state of the generator for that */
+
+    u64 last_tick_ns;
     void (*act)(void);
     struct thread *next; /* list of all */
 
-    u64 allocations, frees, untracked_frees, lost, cut_stacks;
+    u64 untracked_frees, lost, cut_stacks;
     u64 custom_allocations, custom_frees, misuses;
     i64 custom_blocks, custom_bytes; /* as live_blocks and live_bytes */
     i64 live_blocks, live_bytes;           /* born here minus freed here: may be negative */
     i64 unflushed_blocks, unflushed_bytes; /* not yet in the totals that the peak is taken of */
-    i64 until_sample;                      /* bytes until the next sampled one */
-    u64 random;                            /* state of the generator for that */
     u32 tag_depth;                         /* tags pushed; those beyond THREAD_TAGS have no place */
     u16 tags[THREAD_TAGS];                 /* ids of names, see names.h */
 
@@ -116,6 +120,12 @@ static ALWAYS_INLINE void thread_leave(struct thread *t)
 
 /* Heap of ours that holds `p`; NULL when it is not ours. */
 struct heap *thread_private_heap(const void *p);
+/* Is it surely in none? */
+extern u64 thread_private_lo, thread_private_hi; /* all private heaps lie between them */
+static ALWAYS_INLINE bool thread_never_private(const void *p)
+{
+    return (u64)p - PEEK(&thread_private_lo) >= PEEK(&thread_private_hi) - PEEK(&thread_private_lo);
+}
 /* Heap that serves the calling thread's allocations; it is in mode THREAD_AGENT. */
 struct heap *thread_serving_heap(void);
 

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "track/record.h"
+#include "track/enter.h"
 
 static struct options options;
 
@@ -26,8 +26,9 @@ static void *at(u64 i)
 
 static NOINLINE void bear(void *p, u64 size)
 {
-    struct thread *t = thread_settle();
-    thread_enter(t);
+    struct thread *t = enter_to_make(size);
+    if (!t)
+        return;
     record_birth(t, p, size, WALK_ORIGIN());
     thread_leave(t);
 }
@@ -36,7 +37,7 @@ static bool bury(void *p, struct index_record *r)
 {
     struct thread *t = thread_settle();
     thread_enter(t);
-    bool there = record_death(t, p, r);
+    bool there = record_special_death(t, p, r);
     thread_leave(t);
     return there;
 }
