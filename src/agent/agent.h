@@ -119,6 +119,7 @@ struct agent_live {
     struct agent_names *names; /* remembered from snapshot to snapshot */
     u64 every_ns;              /* the timer that the script wants */
     struct catalog_shelf *catalogs;
+    u32 catalogued_modules; /* there were so many when missing catalogues were last made */
 };
 
 void agent_live_host(struct agent_live *live, struct host *host);
@@ -143,7 +144,8 @@ void agent_held_forget(void);
 
 /* Remembers where catalogues are, when the program begins. */
 void agent_catalogs_prepare(char *const *environment);
-/* The catalogue of a module; NULL when there is none. */
+/* The catalogue of a module; NULL when there is none. The first time that one is missing, the helper
+ * makes those of all modules that have debug information, for at most a quarter of a minute. */
 const struct catalog *agent_catalog(struct agent_live *live, const u8 *build_id,
                                     u32 build_id_bytes);
 

@@ -7,8 +7,13 @@
  * write over their environment (setproctitle), or change it at any moment.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "agent.h"
+#include "helper.h"
+#include "names.h"
+
+#define PATIENCE_NS 15000000000ull
 
 static const char *const variables[] = {"MOONHEAP_CATALOG=", "XDG_CACHE_HOME=", "HOME="};
 _Static_assert(COUNT_OF(variables) + 1 == COUNT_OF(agent.catalog_environment), "one place each");
@@ -26,9 +31,39 @@ void agent_catalogs_prepare(char *const *environment)
             }
 }
 
+/* In a process of its own, like everything that reads debug information; not where the program's
+ * owner does without helpers, or where the last one failed. */
+static void make_missing(struct agent_live *live)
+{
+    static char name[] = "moonheap", word[] = "catalog", option[] = "--missing";
+    static char number[16], answer[256]; /* a relay that was killed may leave them in use */
+    static char *const arguments[] = {name, word, option, number, NULL};
+    size_t got;
+    u32 modules = track_modules_refresh();
+    bool helpless = !agent.options.lines || (live->names && live->names->failures);
+    if (helpless || live->catalogued_modules == modules)
+        return;
+    live->catalogued_modules = modules;
+    text_format(number, sizeof number, "%d", (int)getpid());
+    if (agent_helper_ask(arguments, agent.catalog_environment, NULL, 0, answer, sizeof answer, &got,
+                         PATIENCE_NS) == HELPER_LATE &&
+        live->output)
+        agent_output_format(live->output,
+                            "moonheap: types are missing: reading the debug information takes "
+                            "longer; 'moonheap catalog %s' makes the rest\n",
+                            number);
+}
+
 const struct catalog *agent_catalog(struct agent_live *live, const u8 *build_id, u32 build_id_bytes)
 {
     if (!live->catalogs)
         live->catalogs = catalog_shelf_create(agent.catalog_environment);
-    return live->catalogs ? catalog_shelf_find(live->catalogs, build_id, build_id_bytes) : NULL;
+    if (!live->catalogs)
+        return NULL;
+    const struct catalog *c = catalog_shelf_find(live->catalogs, build_id, build_id_bytes);
+    if (!c && build_id_bytes) {
+        make_missing(live);
+        c = catalog_shelf_find(live->catalogs, build_id, build_id_bytes);
+    }
+    return c;
 }

@@ -38,7 +38,9 @@ enum {
 
 /* What the three processes share. */
 struct relay {
-    char path[PATH_BYTES]; /* of the command */
+    char path[PATH_BYTES];      /* of the command */
+    char *const *arguments;     /* from its name on */
+    char *const *environment;
     const u8 *question;
     size_t question_bytes;
     u8 *answer;
@@ -60,20 +62,16 @@ static void forget_signals(void)
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8, 0, 0);
 }
 
-/* Descriptors 0 and 1 are the relay's two ends; the helper keeps the second as both. Its
- * environment is empty: the program's is not meant for it, and may hold what would load libraries
- * into it. */
+/* Descriptors 0 and 1 are the relay's two ends; the helper keeps the second as both. */
 static void become_helper(void *context)
 {
     struct relay *r = context;
-    static char name[] = "moonheap", word[] = "lookup", plain[] = "LC_ALL=C";
-    char *const arguments[] = {name, word, NULL}, *const environment[] = {plain, NULL};
     sys_call6(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
     sys_call(SYS_dup3, 1, 0, 0);
     sys_call(SYS_dup3, 0, 1, 0);
     sys_open("/dev/null", O_WRONLY, 0); /* becomes 2 */
     forget_signals();
-    sys_call(SYS_execve, r->path, arguments, environment);
+    sys_call(SYS_execve, r->path, r->arguments, r->environment);
 }
 
 /* --- in the relay -------------------------------------------------------------------------- */
@@ -231,7 +229,8 @@ static enum agent_helper_end converse(struct relay *r, u64 patience_ns, bool *cl
     return in_time ? HELPER_DONE : HELPER_LATE;
 }
 
-enum agent_helper_end agent_helper_ask(const void *question, size_t question_bytes, void *answer,
+enum agent_helper_end agent_helper_ask(char *const *arguments, char *const *environment,
+                                       const void *question, size_t question_bytes, void *answer,
                                        size_t room, size_t *answer_bytes, u64 patience_ns)
 {
     size_t bytes = ROUND_UP(sizeof(struct relay), PAGE_BYTES);
@@ -242,6 +241,8 @@ enum agent_helper_end agent_helper_ask(const void *question, size_t question_byt
     if (!r)
         return HELPER_FAILED;
     if (find_command(r->path)) {
+        r->arguments = arguments;
+        r->environment = environment;
         r->question = question;
         r->question_bytes = question_bytes;
         r->answer = answer;

@@ -19,10 +19,13 @@ enum agent_helper_end {
     HELPER_LATE,   /* it took too long and was ended */
 };
 
-/* Starts `moonheap lookup`, gives it the question and collects what it writes: at most `room`
- * bytes, *answer_bytes of them, which may be some even when it failed. Returns within `patience_ns`
- * and a second. */
-enum agent_helper_end agent_helper_ask(const void *question, size_t question_bytes, void *answer,
+/* Starts the command, gives it the question and collects what it writes: at most `room` bytes,
+ * *answer_bytes of them, which may be some even when it failed. `arguments` begin with its name; the
+ * program's environment is not meant for it, and may hold what would load libraries into it, so
+ * `environment` is all that it gets. Both end with NULL and last as long as the process. Returns
+ * within `patience_ns` and a second. */
+enum agent_helper_end agent_helper_ask(char *const *arguments, char *const *environment,
+                                       const void *question, size_t question_bytes, void *answer,
                                        size_t room, size_t *answer_bytes, u64 patience_ns);
 
 #endif

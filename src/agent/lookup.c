@@ -188,6 +188,8 @@ static void remark(struct agent_names *n, enum agent_helper_end end, char note[A
 void agent_lookup(struct agent_names *n, struct agent_place *const *places, u32 count,
                   char note[AGENT_NOTE_BYTES])
 {
+    static char name[] = "moonheap", word[] = "lookup", plain[] = "LC_ALL=C";
+    static char *const arguments[] = {name, word, NULL}, *const environment[] = {plain, NULL};
     struct question q = {0};
     size_t room = ROUND_UP(ANSWER_ROOM + (size_t)count * ANSWER_ROOM_ADDRESS, PAGE_BYTES), got = 0;
     *note = '\0';
@@ -198,7 +200,8 @@ void agent_lookup(struct agent_names *n, struct agent_place *const *places, u32 
     enum agent_helper_end end = HELPER_FAILED;
     bool whole = false;
     if (answer && modules && make_question(&q, places, count, modules)) {
-        end = agent_helper_ask(q.bytes, q.used, answer, room, &got, PATIENCE_NS);
+        end = agent_helper_ask(arguments, environment, q.bytes, q.used, answer, room, &got,
+                               PATIENCE_NS);
         whole = read_answer(n, answer, got, places, count);
     }
     if (whole)

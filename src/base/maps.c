@@ -8,6 +8,7 @@
  * thread has ended (pthread_exit in main) is empty.
  */
 #include <fcntl.h>
+#include <string.h>
 
 #include "maps.h"
 #include "sys.h"
@@ -130,4 +131,13 @@ bool maps_next(struct maps_reader *r, struct maps_region *region)
         if (good)
             return true;
     }
+}
+
+bool maps_names_library(const char *from_slash)
+{
+    static const char name[] = "/libmoonheap.so";
+    if (strncmp(from_slash, name, sizeof name - 1) != 0)
+        return false;
+    char after = from_slash[sizeof name - 1];
+    return after == '\0' || after == '\n' || after == ' ' || after == '.';
 }

@@ -30,4 +30,8 @@ bool maps_open(struct maps_reader *r, char *buffer);
 bool maps_next(struct maps_reader *r, struct maps_region *region);
 void maps_close(struct maps_reader *r);
 
+/* Does the path from a slash on, up to its end or that of its line, name a file that is Moonheap's
+ * library? "/libmoonheap.so"; a copy or a deleted file keeps the name. */
+bool maps_names_library(const char *from_slash);
+
 #endif

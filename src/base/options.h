@@ -25,7 +25,7 @@
       "seconds after its last use that contents=true keeps memory; 0 for no limit")                \
     X(CONTENTS_MEMORY, contents_bytes, bytes, "0",                                                 \
       "most bytes that keeping it may cost; 0 for half of what is free")                           \
-    X(LINES, lines, flag, "1", "files and lines from debug information; 0 for functions only")     \
+    X(LINES, lines, flag, "1", "files, lines and types read from debug information; 0 for none")        \
     X(ARGS, args, text, "", "arguments of the script, separated by spaces")                        \
     X(CATALOG, catalog, text, "", "folder of type catalogues, else below XDG_CACHE_HOME or HOME")  \
     X(QUIET, quiet, flag, "0", "1 silences warnings about settings at the start")

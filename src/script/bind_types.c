@@ -124,6 +124,9 @@ static const struct catalog **find_catalogs(struct script *s, const struct snaps
     const struct catalog **found = types_take(m, (u64)snapshot->module_count + 1, sizeof *found);
     for (u32 i = 1; s->host.catalog && i <= snapshot->module_count; i++) {
         const struct snapshot_module *module = &snapshot->modules[i - 1];
+        const char *file = strrchr(snapshot->strings + module->path, '/');
+        if (file && maps_names_library(file))
+            continue; /* our own types are in nobody's heap */
         found[i] = s->host.catalog(s->host.context, module->build_id, module->build_id_bytes);
     }
     return found;

@@ -22,6 +22,8 @@ const char tool_catalog_details[] =
     "may\n"
     "                   have * and ? in it; FILE may also be a catalogue\n"
     "  --timeout T      how long a file may take (10m)\n"
+    "  --missing        of a process: those only that are neither there nor have failed before, in\n"
+    "                   silence; what a process starts for itself when a script asks for types\n"
     "\n"
     "A catalogue holds the types of one program or library, made from its debug information. With "
     "it\n"
@@ -38,6 +40,7 @@ enum { TIMEOUT_S = 600, NESTED_MAX = 100 };
 
 struct catalog_run {
     const char *output, *pattern, *file;
+    bool missing;
     u8 *named; /* by a name's offset: types that bear it, at most 2 */
     struct tool_catalogs maker;
 };
@@ -281,13 +284,13 @@ static int of_process(struct catalog_run *r, int pid)
     struct err e;
     if (r->output || r->pattern)
         return tool_usage("catalog", "-o and --print take a file, not a process");
-    r->maker.said = say_made;
+    r->maker.said = r->missing ? NULL : say_made;
     r->maker.made = r->maker.failed = 0;
     if (!tool_catalogs_process(&r->maker, pid, &e))
         return tool_cannot("catalog", "%s", e.text);
     if (r->maker.failed)
         return TOOL_CANNOT;
-    if (r->maker.made)
+    if (r->maker.made || r->missing)
         return TOOL_OK;
     tool_warn("catalog",
               "no file of process %d has debug information: compile with -g, or install -dbg or "
@@ -302,6 +305,7 @@ int tool_catalog_main(int argc, char **argv)
         {"output", required_argument, NULL, 'o'},
         {"print", required_argument, NULL, 'p'},
         {"timeout", required_argument, NULL, 't'},
+        {"missing", no_argument, NULL, 'm'},
         {NULL, 0, NULL, 0},
     };
     struct catalog_run r = {
@@ -319,6 +323,11 @@ int tool_catalog_main(int argc, char **argv)
         case 't':
             if (!text_parse_span(optarg, &r.maker.time_ns) || !r.maker.time_ns)
                 return tool_usage("catalog", "--timeout takes a time, e.g. 30s; not '%s'", optarg);
+            break;
+        case 'm':
+            r.missing = r.maker.own_environment = true;
+            r.maker.again = false;
+            tool_be_modest();
             break;
         case ':':
             return tool_usage("catalog", "%s needs a value", argv[optind - 1]);

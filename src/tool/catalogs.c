@@ -114,7 +114,8 @@ static void each_module(int pid, const char *maps,
                             &minor_number, &inode, path);
         line = end ? end + 1 : NULL;
         struct module m = {makedev(major_number, minor_number), inode};
-        if (fields != 5 || rights[2] != 'x' || path[0] != '/' || seen_before(list, count, &m))
+        if (fields != 5 || rights[2] != 'x' || path[0] != '/' ||
+            maps_names_library(strrchr(path, '/')) || seen_before(list, count, &m))
             continue;
         list[count++] = m;
         if (find_file(pid, path, &m, file, sizeof file) && !each(t, file))
@@ -204,12 +205,14 @@ static char **split_environment(char *text, size_t bytes)
 static void make_for(struct tool_catalogs *t, int pid, const char *maps, char *environment,
                      size_t bytes)
 {
-    char **list = split_environment(environment, bytes);
-    if (!list)
+    char **list = t->own_environment ? NULL : split_environment(environment, bytes);
+    if (!list && !t->own_environment)
         return;
-    t->environment = list;
+    if (list)
+        t->environment = list;
     each_module(pid, maps, make_missing, t);
-    t->environment = NULL;
+    if (list)
+        t->environment = NULL;
     free(list);
 }
 

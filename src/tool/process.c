@@ -89,14 +89,12 @@ static u64 status_mask(const char *status, const char *name)
     return value ? strtoull(value, NULL, 16) : 0;
 }
 
-/* Is the library mapped as code? By its file's name, which a copy or a deleted file keeps. */
+/* Is the library mapped as code? */
 static bool maps_have_library(const char *maps)
 {
-    for (const char *at = maps; (at = strstr(at, "/libmoonheap.so")) != NULL; at++) {
-        char after = at[strlen("/libmoonheap.so")];
-        if (after == '\n' || after == ' ' || after == '.' || !after)
+    for (const char *at = maps; (at = strstr(at, "/libmoonheap")) != NULL; at++)
+        if (maps_names_library(at))
             return true;
-    }
     return false;
 }
 

@@ -96,6 +96,9 @@ char *tool_read_file(const char *path, size_t *bytes);
 /* Makes a picture of a DOT file with Graphviz's `dot`, when it is there. */
 bool tool_render(const char *dot, const char *picture, const char *format, struct err *e);
 
+/* This process is a helper that an agent has started: it takes little and gives way (modest.c). */
+void tool_be_modest(void);
+
 /* --- type catalogues (catalogs.c) ------------------------------------------------------------ */
 
 struct tool_catalogs {
@@ -103,6 +106,7 @@ struct tool_catalogs {
     u64 time_ns;              /* that a file may take */
     u64 deadline_ns;          /* when no further file is begun; 0 = none */
     bool again;               /* make those that are there, or that failed, too */
+    bool own_environment;     /* for processes too; else the process's own says where */
     /* Called for each that is made; of those that fail made is NULL, and the text says why. NULL:
      * silence. */
     void (*said)(const char *file, const struct symbols_catalog *made, const char *text);

@@ -209,7 +209,31 @@ static bool same_layout(const struct catalog *a, const struct catalog_type *t,
     return true;
 }
 
-/* A shape that is this very type, out of another catalogue or another part of this one. */
+static const char *module_file(const struct shapes *x, u32 module)
+{
+    const char *path = x->s->strings + x->s->modules[module - 1].path, *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Whose a name is that several modules have: the program's, then its libraries', last the C
+ * library's, whose debug information is there on one machine and not on the next. */
+enum rank { RANK_PROGRAM, RANK_LIBRARY, RANK_C };
+
+static enum rank rank_of(const struct shapes *x, u32 module)
+{
+    static const char *const of_c[] = {"libc.", "libm.", "ld-", "libpthread.", "libc-", "libm-"};
+    const struct snapshot *s = x->s;
+    const char *file = module_file(x, module);
+    if (!strcmp(s->strings + s->modules[module - 1].path, s->strings + s->meta->exe))
+        return RANK_PROGRAM;
+    for (u32 i = 0; i < COUNT_OF(of_c); i++)
+        if (!strncmp(file, of_c[i], strlen(of_c[i])))
+            return RANK_C;
+    return RANK_LIBRARY;
+}
+
+/* A shape that is this very type, out of another catalogue or another part of this one. *twin: there
+ * is a different one of its name in a module that has no less right to it. */
 static u32 find_same(struct shapes *x, u32 module, u32 type, bool *twin)
 {
     const struct catalog *c = x->catalogs[module];
@@ -225,7 +249,7 @@ static u32 find_same(struct shapes *x, u32 module, u32 type, bool *twin)
         if (u->kind != t->kind || !shapes_same_name(name, d->strings + u->name))
             continue;
         if (!same_layout(c, t, d, u))
-            *twin = true;
+            *twin |= rank_of(x, found->module) <= rank_of(x, module);
         else if (x->of_type[found->module][found->type])
             return x->of_type[found->module][found->type];
     }
@@ -255,12 +279,6 @@ static const char *struct_name(const struct shapes *x, u32 module, u32 type)
     return alias && (!*own || *own == '_') ? c->strings + type_at(c, alias)->name : own;
 }
 
-static const char *module_file(const struct shapes *x, u32 module)
-{
-    const char *path = x->s->strings + x->s->modules[module - 1].path, *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void find_tail(struct shapes *x, struct shape *p, const struct catalog_type *t)
 {
     const struct catalog *c = p->catalog;
@@ -286,7 +304,7 @@ static void fill_struct(struct shapes *x, struct shape *p, const struct catalog_
     p->name = struct_name(x, p->module, p->type);
     if (!*p->name)
         p->name = "(unnamed)";
-    if (p->flags & SHAPE_TWIN && p->module > 1) {
+    if (p->flags & SHAPE_TWIN && rank_of(x, p->module) != RANK_PROGRAM) {
         text_format(text, sizeof text, "%s (%s)", p->name, module_file(x, p->module));
         p->name = copy_text(x, text);
     }

@@ -87,6 +87,10 @@ def parse_runs(text):
     return runs
 
 
+# Types from debug information by a test's own choice only: there may be some of the C library.
+NO_CATALOGUES = {"MOONHEAP_CATALOG": "/dev/null/none"}
+
+
 def environment(script=None, out=None, preload=(), moonheap=True, **variables):
     """The environment of a victim: variables in lower case get MOONHEAP_ before their name."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MOONHEAP_", "LD_"))}
@@ -94,9 +98,8 @@ def environment(script=None, out=None, preload=(), moonheap=True, **variables):
     libraries = ([LIBRARY] if moonheap else []) + list(preload)
     if libraries:
         env["LD_PRELOAD"] = ":".join(libraries)
-    if "MOONHEAP_CATALOG" in os.environ:
-        env["MOONHEAP_CATALOG"] = os.environ["MOONHEAP_CATALOG"]
     if moonheap:
+        env.update(NO_CATALOGUES)
         if script:
             env["MOONHEAP_SCRIPT"] = script
         if out:
@@ -287,8 +290,8 @@ class Program:
 def tool(*arguments, seconds=60, **variables):
     """Runs the moonheap command and returns its CompletedProcess, output as text."""
     return subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          env=environment(moonheap=False) | {k: str(v) for k, v in
-                                                             variables.items()},
+                          env=environment(moonheap=False) | NO_CATALOGUES |
+                          {k: str(v) for k, v in variables.items()},
                           capture_output=True, text=True, timeout=seconds, errors="replace")
 
 

@@ -78,7 +78,8 @@ def observe(program, files, script=SCRIPT, strip=False):
             check(made.returncode == 0, "catalog", made.stdout, made.stderr)
         if strip:
             subprocess.run(["strip", program], check=True)
-        with Program([program], catalog=cache) as p:
+        without = strip or not files  # then the process makes none by itself either
+        with Program([program], catalog="/dev/null/none" if without else cache) as p:
             told = {}
             while (line := p.hear()) != "end":
                 address, size, name = line.split(" ", 2)

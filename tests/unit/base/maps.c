@@ -138,6 +138,17 @@ static void long_paths_are_cut(void **state)
     rmdir(start);
 }
 
+static void the_library_is_known_by_name(void **state)
+{
+    (void)state;
+    assert_true(maps_names_library("/libmoonheap.so"));
+    assert_true(maps_names_library("/libmoonheap.so.0.1\n"));
+    assert_true(maps_names_library("/libmoonheap.so (deleted)"));
+    assert_false(maps_names_library("/libmoonheap_stack_check.so"));
+    assert_false(maps_names_library("/libmoon"));
+    assert_false(maps_names_library("/mylibmoonheap.so"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +156,7 @@ int main(void)
         cmocka_unit_test(finds_code_stack_and_own_mappings),
         cmocka_unit_test(many_mappings_cross_the_buffer),
         cmocka_unit_test(long_paths_are_cut),
+        cmocka_unit_test(the_library_is_known_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
