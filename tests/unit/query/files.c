@@ -2,33 +2,7 @@
  *
  * Tests of what the source files of sites are called, and of stacks with inlined functions.
  */
-#include "query.h"
-
-static struct world w;
-static struct opened o;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&w);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    opened_end(&o);
-    world_end(&w);
-    return 0;
-}
-
-static const char *key_of(enum query_key key, u32 block)
-{
-    const struct query_grouping *g = query_grouping(&o.v, key, &o.memory.memory);
-    u32 group = query_group_of(&o.v, g, (block_id){block});
-    assert_true(group < g->group_count);
-    return g->texts[group];
-}
+#include "opened.h"
 
 static u32 stack_at(const char *function, const char *file, u32 line)
 {
@@ -47,15 +21,15 @@ static void names_and_paths(void **state)
     world_block(&w, 0x5000, 10, world_calls(&w, "main", NULL));
     world_block(&w, 0x6000, 10, 0);
     opened_begin(&o, &w);
-    assert_string_equal(key_of(QUERY_KEY_FILE, 1), "server.c");
-    assert_string_equal(key_of(QUERY_KEY_FILE, 2), "/src/net/util.c");
-    assert_string_equal(key_of(QUERY_KEY_FILE, 3), "/src/db/util.c");
-    assert_string_equal(key_of(QUERY_KEY_FILE, 4), "server.c");
-    assert_string_equal(key_of(QUERY_KEY_FILE, 5), "server");
-    assert_string_equal(key_of(QUERY_KEY_FILE, 6), "unknown");
-    assert_string_equal(key_of(QUERY_KEY_MODULE, 1), "server");
-    assert_string_equal(key_of(QUERY_KEY_SITE, 2), "one (util.c:2)");
-    assert_string_equal(key_of(QUERY_KEY_FUNCTION, 2), "one");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 1), "server.c");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 2), "/src/net/util.c");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 3), "/src/db/util.c");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 4), "server.c");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 5), "server");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 6), "unknown");
+    assert_string_equal(opened_key(QUERY_KEY_MODULE, 1), "server");
+    assert_string_equal(opened_key(QUERY_KEY_SITE, 2), "one (util.c:2)");
+    assert_string_equal(opened_key(QUERY_KEY_FUNCTION, 2), "one");
 }
 
 static void add(void *text, const char *piece)
@@ -97,8 +71,8 @@ static void inlined_functions_are_folded_like_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(names_and_paths, begin, end),
-        cmocka_unit_test_setup_teardown(inlined_functions_are_folded_like_others, begin, end),
+        opened_test(names_and_paths),
+        opened_test(inlined_functions_are_folded_like_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,25 +2,7 @@
  *
  * Tests of partitions against a naive oracle, of their order, and of their speed.
  */
-#include "query.h"
-
-static struct world w;
-static struct opened o;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&w);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    opened_end(&o);
-    world_end(&w);
-    return 0;
-}
+#include "opened.h"
 
 static struct query_partition by(const struct query_set *set, enum query_key key)
 {
@@ -138,7 +120,8 @@ static void sampled_rows_are_estimates(void **state)
                     TRUE_BLOCKS * 11ull / 10 * SIZE);
 }
 
-/* Every key over a million blocks; the bound is generous for a sanitized build on a busy machine. */
+/* Every key over a million blocks; the bound is generous for a sanitized build on a busy machine.
+ */
 static void a_million_blocks(void **state)
 {
     (void)state;
@@ -159,11 +142,9 @@ static void a_million_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows_agree_with_the_oracle, begin, end),
-        cmocka_unit_test_setup_teardown(ties_are_in_order_of_keys, begin, end),
-        cmocka_unit_test_setup_teardown(an_empty_set_has_no_rows, begin, end),
-        cmocka_unit_test_setup_teardown(sampled_rows_are_estimates, begin, end),
-        cmocka_unit_test_setup_teardown(a_million_blocks, begin, end),
+        opened_test(rows_agree_with_the_oracle), opened_test(ties_are_in_order_of_keys),
+        opened_test(an_empty_set_has_no_rows),   opened_test(sampled_rows_are_estimates),
+        opened_test(a_million_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,27 +2,9 @@
  *
  * Tests of picking a few blocks, against sorting all of them.
  */
-#include "query.h"
+#include "opened.h"
 
 enum { BLOCKS = 700 };
-
-static struct world w;
-static struct opened o;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&w);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    opened_end(&o);
-    world_end(&w);
-    return 0;
-}
 
 static int by_size(const void *left, const void *right)
 {
@@ -101,8 +83,8 @@ static void samples_are_fair_and_repeatable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_first_of_all_sorted, begin, end),
-        cmocka_unit_test_setup_teardown(samples_are_fair_and_repeatable, begin, end),
+        opened_test(the_first_of_all_sorted),
+        opened_test(samples_are_fair_and_repeatable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,33 +2,7 @@
  *
  * Tests of where each key sends a block.
  */
-#include "query.h"
-
-static struct world w;
-static struct opened o;
-
-static int begin(void **state)
-{
-    (void)state;
-    world_begin(&w);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    opened_end(&o);
-    world_end(&w);
-    return 0;
-}
-
-static const char *key_of(enum query_key key, u32 block)
-{
-    const struct query_grouping *g = query_grouping(&o.v, key, &o.memory.memory);
-    u32 group = query_group_of(&o.v, g, (block_id){block});
-    assert_true(group < g->group_count);
-    return g->texts[group];
-}
+#include "opened.h"
 
 static void words(void **state)
 {
@@ -69,7 +43,7 @@ static void size_classes(void **state)
         world_block(&w, 0x1000 * (i + 1ull) << 24, cases[i].bytes, 0);
     opened_begin(&o, &w);
     for (u32 i = 0; i < COUNT_OF(cases); i++)
-        assert_string_equal(key_of(QUERY_KEY_SIZE, i + 1), cases[i].key);
+        assert_string_equal(opened_key(QUERY_KEY_SIZE, i + 1), cases[i].key);
 }
 
 static void ages_and_marks(void **state)
@@ -79,18 +53,18 @@ static void ages_and_marks(void **state)
     for (u32 i = 0; i < WORLD_EPOCHS; i++)
         world_block(&w, 0x1000 * (i + 1), 8, 0)->birth = i;
     opened_begin(&o, &w);
-    assert_string_equal(key_of(QUERY_KEY_AGE, 20), "<10s"); /* exactly 1 s */
-    assert_string_equal(key_of(QUERY_KEY_AGE, 12), "<10s");
-    assert_string_equal(key_of(QUERY_KEY_AGE, 11), "<1m"); /* exactly 10 s */
-    assert_string_equal(key_of(QUERY_KEY_AGE, 1), "<1m");
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 20), "<10s"); /* exactly 1 s */
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 12), "<10s");
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 11), "<1m"); /* exactly 10 s */
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 1), "<1m");
     opened_end(&o);
     opened_begin(&o, &w);
     o.v.marks = marks;
     o.v.mark_count = 2;
-    assert_string_equal(key_of(QUERY_KEY_AGE, 1), "<1m");
-    assert_string_equal(key_of(QUERY_KEY_AGE, 6), "<1m, since warm"); /* 15 s */
-    assert_string_equal(key_of(QUERY_KEY_AGE, 16), "<10s, since warm");
-    assert_string_equal(key_of(QUERY_KEY_AGE, 17), "<10s, since load"); /* 4 s */
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 1), "<1m");
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 6), "<1m, since warm"); /* 15 s */
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 16), "<10s, since warm");
+    assert_string_equal(opened_key(QUERY_KEY_AGE, 17), "<10s, since load"); /* 4 s */
 }
 
 static void places(void **state)
@@ -106,19 +80,19 @@ static void places(void **state)
     world_block(&w, 0x3000, 8, nowhere)->thread = 0;
     world_block(&w, 0x4000, 8, 0)->thread = 2; /* of no thread that we know */
     opened_begin(&o, &w);
-    assert_string_equal(key_of(QUERY_KEY_MODULE, 1), "server");
-    assert_string_equal(key_of(QUERY_KEY_MODULE, 2), "libc.so.6");
-    assert_string_equal(key_of(QUERY_KEY_MODULE, 3), "unknown");
-    assert_string_equal(key_of(QUERY_KEY_FILE, 1), "server");
-    assert_string_equal(key_of(QUERY_KEY_MODULE, 4), "unknown");
-    assert_string_equal(key_of(QUERY_KEY_FUNCTION, 1), "make");
-    assert_string_equal(key_of(QUERY_KEY_SITE, 4), "unknown");
-    assert_string_equal(key_of(QUERY_KEY_THREAD, 1), "worker 4720");
-    assert_string_equal(key_of(QUERY_KEY_THREAD, 2), "main 4711");
-    assert_string_equal(key_of(QUERY_KEY_THREAD, 3), "unknown");
-    assert_string_equal(key_of(QUERY_KEY_THREAD, 4), "unknown");
-    assert_string_equal(key_of(QUERY_KEY_TAG, 1), "untagged");
-    assert_string_equal(key_of(QUERY_KEY_TYPE, 1), "site:make");
+    assert_string_equal(opened_key(QUERY_KEY_MODULE, 1), "server");
+    assert_string_equal(opened_key(QUERY_KEY_MODULE, 2), "libc.so.6");
+    assert_string_equal(opened_key(QUERY_KEY_MODULE, 3), "unknown");
+    assert_string_equal(opened_key(QUERY_KEY_FILE, 1), "server");
+    assert_string_equal(opened_key(QUERY_KEY_MODULE, 4), "unknown");
+    assert_string_equal(opened_key(QUERY_KEY_FUNCTION, 1), "make");
+    assert_string_equal(opened_key(QUERY_KEY_SITE, 4), "unknown");
+    assert_string_equal(opened_key(QUERY_KEY_THREAD, 1), "worker 4720");
+    assert_string_equal(opened_key(QUERY_KEY_THREAD, 2), "main 4711");
+    assert_string_equal(opened_key(QUERY_KEY_THREAD, 3), "unknown");
+    assert_string_equal(opened_key(QUERY_KEY_THREAD, 4), "unknown");
+    assert_string_equal(opened_key(QUERY_KEY_TAG, 1), "untagged");
+    assert_string_equal(opened_key(QUERY_KEY_TYPE, 1), "site:make");
 }
 
 struct text {
@@ -165,11 +139,11 @@ static void stacks_with_the_same_functions_are_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(words, begin, end),
-        cmocka_unit_test_setup_teardown(size_classes, begin, end),
-        cmocka_unit_test_setup_teardown(ages_and_marks, begin, end),
-        cmocka_unit_test_setup_teardown(places, begin, end),
-        cmocka_unit_test_setup_teardown(stacks_with_the_same_functions_are_one, begin, end),
+        opened_test(words),
+        opened_test(size_classes),
+        opened_test(ages_and_marks),
+        opened_test(places),
+        opened_test(stacks_with_the_same_functions_are_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;
@@ -17,13 +15,6 @@ static int begin(void **state)
     b->vtable = world_vtable(w, "7session", 0);
     world_block(w, 0xffff0, 64, 0)->thread = 0;
     world_block(w, 0x200000, 5ull << 30, make);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -151,15 +142,15 @@ static void offline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(fields, begin, end),
-        cmocka_unit_test_setup_teardown(reading, begin, end),
-        cmocka_unit_test_setup_teardown(hexdumps, begin, end),
-        cmocka_unit_test_setup_teardown(contents_of_the_moment, begin, end),
-        cmocka_unit_test_setup_teardown(contents_that_are_dropped, begin, end),
-        cmocka_unit_test_setup_teardown(contents_that_are_not_to_be_had, begin, end),
-        cmocka_unit_test_setup_teardown(memory_that_is_gone, begin, end),
-        cmocka_unit_test_setup_teardown(alive, begin, end),
-        cmocka_unit_test_setup_teardown(offline, begin, end),
+        cmocka_unit_test_setup_teardown(fields, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(reading, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(hexdumps, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(contents_of_the_moment, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(contents_that_are_dropped, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(contents_that_are_not_to_be_had, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(memory_that_is_gone, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(alive, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(offline, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,22 +4,6 @@
  */
 #include "held.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void shapes_of_paths(void **state)
 {
     (void)state;
@@ -121,12 +105,12 @@ static void many_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(shapes_of_paths, begin, end),
-        cmocka_unit_test_setup_teardown(arrays_are_one_holder, begin, end),
-        cmocka_unit_test_setup_teardown(by_referrers, begin, end),
-        cmocka_unit_test_setup_teardown(differences, begin, end),
-        cmocka_unit_test_setup_teardown(empty_sets, begin, end),
-        cmocka_unit_test_setup_teardown(many_kinds, begin, end),
+        held_test(shapes_of_paths),
+        held_test(arrays_are_one_holder),
+        held_test(by_referrers),
+        held_test(differences),
+        held_test(empty_sets),
+        held_test(many_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

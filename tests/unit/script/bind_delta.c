@@ -4,7 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
 static u32 session, config, buffer;
 
 static int begin(void **state)
@@ -14,13 +13,6 @@ static int begin(void **state)
     session = world_calls(&f.world, "main", "make_session", NULL);
     config = world_calls(&f.world, "main", "load_config", NULL);
     buffer = world_calls(&f.world, "main", "grow_buffer", NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -133,10 +125,10 @@ static void each_script_has_its_baseline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows, begin, end),
-        cmocka_unit_test_setup_teardown(the_largest_changes, begin, end),
-        cmocka_unit_test_setup_teardown(growth_above_the_highest, begin, end),
-        cmocka_unit_test_setup_teardown(each_script_has_its_baseline, begin, end),
+        cmocka_unit_test_setup_teardown(rows, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(the_largest_changes, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(growth_above_the_highest, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(each_script_has_its_baseline, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

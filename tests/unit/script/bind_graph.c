@@ -5,22 +5,6 @@
  */
 #include "held.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 #define EVERYTHING                                                                                 \
     HELD                                                                                           \
         "local all = s:all() local b = block(4)\n"                                                 \
@@ -115,11 +99,11 @@ static void saved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(no_lua_memory, begin, end),
-        cmocka_unit_test_setup_teardown(no_graph_memory, begin, end),
-        cmocka_unit_test_setup_teardown(asked_again_and_again, begin, end),
-        cmocka_unit_test_setup_teardown(handles_keep_the_snapshot, begin, end),
-        cmocka_unit_test_setup_teardown(saved, begin, end),
+        held_test(no_lua_memory),
+        held_test(no_graph_memory),
+        held_test(asked_again_and_again),
+        held_test(handles_keep_the_snapshot),
+        held_test(saved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,20 +4,11 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;
     fake_begin(&f);
     world_block(&f.world, 0x1000, 100, world_calls(&f.world, "main", "make", NULL));
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -123,13 +114,13 @@ static void texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(snapshots, begin, end),
-        cmocka_unit_test_setup_teardown(stats, begin, end),
-        cmocka_unit_test_setup_teardown(threads, begin, end),
-        cmocka_unit_test_setup_teardown(recording, begin, end),
-        cmocka_unit_test_setup_teardown(marks_split_ages, begin, end),
-        cmocka_unit_test_setup_teardown(offline, begin, end),
-        cmocka_unit_test_setup_teardown(texts, begin, end),
+        cmocka_unit_test_setup_teardown(snapshots, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(stats, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(threads, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(recording, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(marks_split_ages, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(offline, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(texts, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

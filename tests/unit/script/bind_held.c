@@ -4,22 +4,6 @@
  */
 #include "held.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 #define SHOW                                                                                       \
     HELD                                                                                           \
         "local function show(refs) for _, r in ipairs(refs) do print(r.block and r.block.addr // " \
@@ -73,10 +57,10 @@ static void dominators(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(references_of_a_block, begin, end),
-        cmocka_unit_test_setup_teardown(weak_references_say_so, begin, end),
-        cmocka_unit_test_setup_teardown(retained, begin, end),
-        cmocka_unit_test_setup_teardown(dominators, begin, end),
+        held_test(references_of_a_block),
+        held_test(weak_references_say_so),
+        held_test(retained),
+        held_test(dominators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;
@@ -16,13 +14,6 @@ static int begin(void **state)
     for (u32 i = 0; i < 6; i++)
         world_block(w, 0x1000 + 0x100 * i, 10, i < 4 ? make : load);
     world_block(w, 0x8000, 2500000, rows);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -143,12 +134,12 @@ static void a_million_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows, begin, end),
-        cmocka_unit_test_setup_teardown(every_key, begin, end),
-        cmocka_unit_test_setup_teardown(functions_as_keys, begin, end),
-        cmocka_unit_test_setup_teardown(printing, begin, end),
-        cmocka_unit_test_setup_teardown(tables_outlive_the_snapshot, begin, end),
-        cmocka_unit_test_setup_teardown(a_million_blocks, begin, end),
+        cmocka_unit_test_setup_teardown(rows, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(every_key, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(functions_as_keys, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(printing, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(tables_outlive_the_snapshot, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(a_million_blocks, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

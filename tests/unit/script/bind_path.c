@@ -4,22 +4,6 @@
  */
 #include "held.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void why(void **state)
 {
     (void)state;
@@ -133,11 +117,11 @@ static void long_paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(why, begin, end),
-        cmocka_unit_test_setup_teardown(printed, begin, end),
-        cmocka_unit_test_setup_teardown(where_threads_stood, begin, end),
-        cmocka_unit_test_setup_teardown(paths_of_sets, begin, end),
-        cmocka_unit_test_setup_teardown(long_paths, begin, end),
+        held_test(why),
+        held_test(printed),
+        held_test(where_threads_stood),
+        held_test(paths_of_sets),
+        held_test(long_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,21 +4,13 @@
  */
 #include "held.h"
 
-static struct fake f;
 static char rendered[600];
 
 static int begin(void **state)
 {
     (void)state;
     rendered[0] = '\0';
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
+    held_begin();
     return 0;
 }
 
@@ -92,9 +84,9 @@ static void without_one_the_command_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(text_of_paths_and_sets, begin, end),
-        cmocka_unit_test_setup_teardown(a_picture_is_asked_of_the_host, begin, end),
-        cmocka_unit_test_setup_teardown(without_one_the_command_is_said, begin, end),
+        cmocka_unit_test_setup_teardown(text_of_paths_and_sets, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(a_picture_is_asked_of_the_host, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(without_one_the_command_is_said, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,22 +4,6 @@
  */
 #include "held.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void what_is_reached(void **state)
 {
     (void)state;
@@ -137,14 +121,14 @@ static void closed_snapshots(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_reached, begin, end),
-        cmocka_unit_test_setup_teardown(confirmed_by_two, begin, end),
-        cmocka_unit_test_setup_teardown(steps_of_sets, begin, end),
-        cmocka_unit_test_setup_teardown(rows_of_roots, begin, end),
-        cmocka_unit_test_setup_teardown(addresses, begin, end),
-        cmocka_unit_test_setup_teardown(missed_threads_are_said_once, begin, end),
-        cmocka_unit_test_setup_teardown(without_references, begin, end),
-        cmocka_unit_test_setup_teardown(closed_snapshots, begin, end),
+        held_test(what_is_reached),
+        held_test(confirmed_by_two),
+        held_test(steps_of_sets),
+        held_test(rows_of_roots),
+        held_test(addresses),
+        held_test(missed_threads_are_said_once),
+        held_test(without_references),
+        held_test(closed_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;
@@ -20,13 +18,6 @@ static int begin(void **state)
         b->birth = 19 - i; /* 1 + i seconds old */
         b->thread = i < 3 ? 1 : 2;
     }
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -112,10 +103,10 @@ static void samples_are_marked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(algebra, begin, end),
-        cmocka_unit_test_setup_teardown(where, begin, end),
-        cmocka_unit_test_setup_teardown(picks, begin, end),
-        cmocka_unit_test_setup_teardown(samples_are_marked, begin, end),
+        cmocka_unit_test_setup_teardown(algebra, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(where, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(picks, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(samples_are_marked, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

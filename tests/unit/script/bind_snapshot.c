@@ -4,8 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;
@@ -17,13 +15,6 @@ static int begin(void **state)
     world_block(w, 0x2000, 50, make);
     world_block(w, 0x3000, 7, load);
     world_block(w, 0x4000, 5, 0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -174,13 +165,13 @@ static void what_is_promised_for_later(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(fields, begin, end),
-        cmocka_unit_test_setup_teardown(by_name, begin, end),
-        cmocka_unit_test_setup_teardown(at_an_address, begin, end),
-        cmocka_unit_test_setup_teardown(since, begin, end),
-        cmocka_unit_test_setup_teardown(closing, begin, end),
-        cmocka_unit_test_setup_teardown(saving_and_loading, begin, end),
-        cmocka_unit_test_setup_teardown(what_is_promised_for_later, begin, end),
+        cmocka_unit_test_setup_teardown(fields, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(by_name, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(at_an_address, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(since, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(closing, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(saving_and_loading, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(what_is_promised_for_later, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,22 +4,6 @@
  */
 #include "held.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    held_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void runs(const char *name, const char *args, const char *output)
 {
     f.args = args;
@@ -124,12 +108,12 @@ static void without_references(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(why, begin, end),
-        cmocka_unit_test_setup_teardown(unreachable, begin, end),
-        cmocka_unit_test_setup_teardown(holders, begin, end),
-        cmocka_unit_test_setup_teardown(hunt, begin, end),
-        cmocka_unit_test_setup_teardown(threads, begin, end),
-        cmocka_unit_test_setup_teardown(without_references, begin, end),
+        held_test(why),
+        held_test(unreachable),
+        held_test(holders),
+        held_test(hunt),
+        held_test(threads),
+        held_test(without_references),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

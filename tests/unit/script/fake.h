@@ -278,4 +278,23 @@ static inline void fake_fails(struct fake *f, const char *text, const char *mess
         fail_msg("'%s' is not in '%s', printed by: %s", message, output, text);
 }
 
+/* The host of a test file, new for each test. */
+static struct fake f;
+
+static inline int fake_setup(void **state)
+{
+    (void)state;
+    fake_begin(&f);
+    return 0;
+}
+
+static inline int fake_teardown(void **state)
+{
+    (void)state;
+    fake_end(&f);
+    return 0;
+}
+
+#define fake_test(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
+
 #endif

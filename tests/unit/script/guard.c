@@ -5,8 +5,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;

@@ -18,13 +18,13 @@
 
 enum { HELD_BLOCKS = 12 };
 
-static inline void held_begin(struct fake *f)
+static inline void held_begin(void)
 {
     static const char *const makers[HELD_BLOCKS] = {"table", "node",  "node", "node",
                                                     "leaf",  "leaf",  "leaf", "lost",
                                                     "lost",  "table", "leaf", "leaf"};
-    fake_begin(f);
-    struct world *w = &f->world;
+    fake_begin(&f);
+    struct world *w = &f.world;
     u32 stacks[HELD_BLOCKS];
     for (u32 i = 0; i < HELD_BLOCKS; i++) {
         stacks[i] = 0;
@@ -72,5 +72,14 @@ static inline void held_begin(struct fake *f)
     "local s = heap.snapshot() local function block(i) return s:at(0x1000 * i) end "               \
     "local function list(set) local t = {} for b in set:each() do t[#t + 1] = b.addr // 0x1000 "   \
     "end return table.concat(t, ' ') end\n"
+
+static inline int held_setup(void **state)
+{
+    (void)state;
+    held_begin();
+    return 0;
+}
+
+#define held_test(test) cmocka_unit_test_setup_teardown(test, held_setup, fake_teardown)
 
 #endif

@@ -4,20 +4,11 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 static int begin(void **state)
 {
     (void)state;
     fake_begin(&f);
     f.limits = (struct script_limits){.timeout_ns = 100000000, .memory_bytes = 4 << 20};
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -156,14 +147,14 @@ static void sets_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(endless_loops, begin, end),
-        cmocka_unit_test_setup_teardown(pcall_does_not_swallow_it, begin, end),
-        cmocka_unit_test_setup_teardown(coroutines_do_not_hide_from_it, begin, end),
-        cmocka_unit_test_setup_teardown(ends_cannot_be_endless, begin, end),
-        cmocka_unit_test_setup_teardown(a_coroutine_in_data_gets_its_pace_back, begin, end),
-        cmocka_unit_test_setup_teardown(time_counts_anew_after_a_wait, begin, end),
-        cmocka_unit_test_setup_teardown(endless_memory, begin, end),
-        cmocka_unit_test_setup_teardown(sets_count, begin, end),
+        cmocka_unit_test_setup_teardown(endless_loops, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(pcall_does_not_swallow_it, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(coroutines_do_not_hide_from_it, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(ends_cannot_be_endless, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(a_coroutine_in_data_gets_its_pace_back, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(time_counts_anew_after_a_wait, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(endless_memory, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(sets_count, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
 /* main calls make, into which take was inlined, from two lines; load is in another file. */
 static int begin(void **state)
 {
@@ -29,13 +27,6 @@ static int begin(void **state)
     world_block(w, 0x1000, 10, first);
     world_block(w, 0x2000, 20, second);
     world_block(w, 0x3000, 40, load);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
     return 0;
 }
 
@@ -74,8 +65,8 @@ static void names_and_patterns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(sites_and_stacks, begin, end),
-        cmocka_unit_test_setup_teardown(names_and_patterns, begin, end),
+        cmocka_unit_test_setup_teardown(sites_and_stacks, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(names_and_patterns, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

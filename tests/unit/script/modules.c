@@ -4,22 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static const char *const counter = "local n = 0 return {next = function() n = n + 1 return n end}";
 
 static void modules_stay_until_their_file_changes(void **state)
@@ -115,12 +99,12 @@ static void folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(modules_stay_until_their_file_changes, begin, end),
-        cmocka_unit_test_setup_teardown(what_they_require_counts_too, begin, end),
-        cmocka_unit_test_setup_teardown(modules_see_the_run, begin, end),
-        cmocka_unit_test_setup_teardown(places, begin, end),
-        cmocka_unit_test_setup_teardown(what_goes_wrong, begin, end),
-        cmocka_unit_test_setup_teardown(folders, begin, end),
+        fake_test(modules_stay_until_their_file_changes),
+        fake_test(what_they_require_counts_too),
+        fake_test(modules_see_the_run),
+        fake_test(places),
+        fake_test(what_goes_wrong),
+        fake_test(folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,22 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void what_is_refused_says_so(void **state)
 {
     (void)state;
@@ -153,14 +137,14 @@ static void vandals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_refused_says_so, begin, end),
-        cmocka_unit_test_setup_teardown(the_globals, begin, end),
-        cmocka_unit_test_setup_teardown(bytecode, begin, end),
-        cmocka_unit_test_setup_teardown(load_and_friends, begin, end),
-        cmocka_unit_test_setup_teardown(output, begin, end),
-        cmocka_unit_test_setup_teardown(files, begin, end),
-        cmocka_unit_test_setup_teardown(calls_of_lua_as_they_are, begin, end),
-        cmocka_unit_test_setup_teardown(vandals, begin, end),
+        fake_test(what_is_refused_says_so),
+        fake_test(the_globals),
+        fake_test(bytecode),
+        fake_test(load_and_friends),
+        fake_test(output),
+        fake_test(files),
+        fake_test(calls_of_lua_as_they_are),
+        fake_test(vandals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

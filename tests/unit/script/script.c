@@ -4,22 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void data_survives_and_globals_do_not(void **state)
 {
     (void)state;
@@ -252,20 +236,20 @@ static void runs_do_not_pile_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(data_survives_and_globals_do_not, begin, end),
-        cmocka_unit_test_setup_teardown(strings_are_fresh_too, begin, end),
-        cmocka_unit_test_setup_teardown(run_and_args, begin, end),
-        cmocka_unit_test_setup_teardown(errors_have_place_and_traceback, begin, end),
-        cmocka_unit_test_setup_teardown(missing_scripts_say_what_to_do, begin, end),
-        cmocka_unit_test_setup_teardown(waiting, begin, end),
-        cmocka_unit_test_setup_teardown(a_waiting_script_keeps_its_globals, begin, end),
-        cmocka_unit_test_setup_teardown(waiting_where_it_cannot, begin, end),
-        cmocka_unit_test_setup_teardown(what_waits_is_closed_when_dropped, begin, end),
-        cmocka_unit_test_setup_teardown(canned_scripts_by_name, begin, end),
-        cmocka_unit_test_setup_teardown(pauses_add_up, begin, end),
-        cmocka_unit_test_setup_teardown(every_allocation_may_fail, begin, end),
-        cmocka_unit_test_setup_teardown(no_memory_to_begin, begin, end),
-        cmocka_unit_test_setup_teardown(runs_do_not_pile_up, begin, end),
+        fake_test(data_survives_and_globals_do_not),
+        fake_test(strings_are_fresh_too),
+        fake_test(run_and_args),
+        fake_test(errors_have_place_and_traceback),
+        fake_test(missing_scripts_say_what_to_do),
+        fake_test(waiting),
+        fake_test(a_waiting_script_keeps_its_globals),
+        fake_test(waiting_where_it_cannot),
+        fake_test(what_waits_is_closed_when_dropped),
+        fake_test(canned_scripts_by_name),
+        fake_test(pauses_add_up),
+        fake_test(every_allocation_may_fail),
+        fake_test(no_memory_to_begin),
+        fake_test(runs_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

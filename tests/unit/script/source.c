@@ -4,22 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void beginnings(void **state)
 {
     (void)state;
@@ -46,8 +30,8 @@ static void long_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(beginnings, begin, end),
-        cmocka_unit_test_setup_teardown(long_files, begin, end),
+        fake_test(beginnings),
+        fake_test(long_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

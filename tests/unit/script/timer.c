@@ -4,22 +4,6 @@
  */
 #include "fake.h"
 
-static struct fake f;
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_begin(&f);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    fake_end(&f);
-    return 0;
-}
-
 static void every(void **state)
 {
     (void)state;
@@ -80,10 +64,10 @@ static void pressure_and_every(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every, begin, end),
-        cmocka_unit_test_setup_teardown(the_environments_timer, begin, end),
-        cmocka_unit_test_setup_teardown(pressure_once_a_crossing, begin, end),
-        cmocka_unit_test_setup_teardown(pressure_and_every, begin, end),
+        fake_test(every),
+        fake_test(the_environments_timer),
+        fake_test(pressure_once_a_crossing),
+        fake_test(pressure_and_every),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
