@@ -22,6 +22,7 @@ typedef int64_t i64;
 #define NOINLINE             __attribute__((noinline))
 #define COLD                 __attribute__((cold, noinline))
 #define EXPORT               __attribute__((visibility("default")))
+#define HIDDEN               __attribute__((visibility("hidden"))) /* reached without a table */
 #define PRINTF_LIKE(f, a)    __attribute__((format(printf, f, a)))
 #define LIKELY(x)            __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)          __builtin_expect(!!(x), 0)

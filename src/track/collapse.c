@@ -30,12 +30,14 @@ enum {
 
 static bool is_full(u64 leaf, u64 at)
 {
-    u64 present[HUGE_PAGES];
+    struct index_window w;
     u32 touched = 0;
-    index_touched_pages(&index_malloced, (const u64 *)(uintptr_t)leaf, (at - leaf) / PAGE_BYTES,
-                        HUGE_PAGES, present);
-    for (u32 i = 0; i < HUGE_PAGES; i++)
-        touched += present[i] != 0;
+    for (u64 from = 0; from < HUGE_PAGES; from += INDEX_WINDOW_PAGES) {
+        index_look(&index_main, (const u64 *)(uintptr_t)leaf, (at - leaf) / PAGE_BYTES + from,
+                   INDEX_WINDOW_PAGES, &w);
+        for (u64 i = 0; i < INDEX_WINDOW_PAGES; i++)
+            touched += w.present[i] != 0;
+    }
     return touched >= FULL;
 }
 
@@ -43,7 +45,7 @@ static bool is_full(u64 leaf, u64 at)
  * hand, up to 20 ms on a busy machine. */
 static void collapse_leaf(u64 leaf)
 {
-    u64 end = leaf + index_leaf_bytes(&index_malloced);
+    u64 end = leaf + index_leaf_bytes(&index_main);
     for (u64 at = ROUND_UP(leaf, (u64)HUGE_BYTES), from = at; at + HUGE_BYTES <= end; from = at) {
         while (at + HUGE_BYTES <= end && is_full(leaf, at))
             at += HUGE_BYTES;
@@ -55,9 +57,6 @@ static void collapse_leaf(u64 leaf)
 
 void track_collapse(void)
 {
-    for (u64 region = 0; region < COUNT_OF(index_malloced.root); region++) {
-        u64 leaf = (u64)(uintptr_t)ACQUIRE(&index_malloced.root[region]);
-        if (leaf)
-            collapse_leaf(leaf);
-    }
+    for (u64 i = 0; (i = index_next_region(&index_main, i)) < INDEX_REGIONS; i++)
+        collapse_leaf((u64)(uintptr_t)index_leaf(&index_main, i));
 }

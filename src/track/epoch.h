@@ -12,7 +12,7 @@
 
 #include "thread.h"
 
-extern u32 epoch_now;
+extern HIDDEN u32 epoch_now;
 
 bool epoch_start(void);
 /* Looks at the clock, and moves the epoch when its time is over. Called every few allocations: in

@@ -1,61 +1,111 @@
 /* SPDX-License-Identifier: MIT
  *
- * index.c - leaves of the index, and listing it.
+ * index.c - leaves of an index, and listing it.
  *
  * Context: hot for making leaves; the rest agent and frozen.
  */
 #include "index.h"
 
-/* Nothing in them is set before index_start: what is not zero would put both roots, a megabyte
- * each, into the library's file. */
-struct index index_malloced, index_custom;
+/* Nothing in them is set before it is used: what is not zero would put the roots, a megabyte each,
+ * into the library's file. */
+struct index index_main, index_small, index_large, index_custom;
 
-enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), WINDOW_PAGES = 256, READ_TRIES = 1000 };
+enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), READ_TRIES = 1000 };
 
-/* One page more than the region needs: the last block's second word may lie behind it. */
-size_t index_leaf_bytes(const struct index *x)
+u64 index_leaf_slots(const struct index *x)
 {
-    return (8ul << (INDEX_REGION_BITS - x->shift)) + PAGE_BYTES + x->more_bytes;
+    return 1ul << (INDEX_REGION_BITS - index_shift(x));
 }
 
-static u64 leaf_slots(const struct index *x)
+/* One page more than the region needs: the last block's second word may lie behind it. */
+static size_t slots_bytes(const struct index *x)
 {
-    return 1ul << (INDEX_REGION_BITS - x->shift);
+    return index_leaf_slots(x) * sizeof(u64) + PAGE_BYTES;
+}
+
+/* Behind each leaf a byte for each page of addresses, see custom.c? */
+static bool has_page_marks(const struct index *x)
+{
+    return x == &index_custom;
+}
+
+size_t index_leaf_bytes(const struct index *x)
+{
+    return slots_bytes(x) + (has_page_marks(x) ? 1ul << (INDEX_REGION_BITS - 12) : 0);
+}
+
+u8 *index_behind_leaf(const struct index *x, u64 address)
+{
+    u64 *leaf = index_leaf(x, address >> INDEX_REGION_BITS);
+    return leaf ? (u8 *)leaf + slots_bytes(x) : NULL;
+}
+
+static const struct index_table *table_of(const struct index *x, u64 table)
+{
+    return table ? ACQUIRE(&x->far[table]) : &x->near;
+}
+
+COLD u64 *index_far_leaf(const struct index *x, u64 region)
+{
+    const struct index_table *table =
+        region < INDEX_REGIONS ? table_of(x, region / INDEX_NEAR_REGIONS) : NULL;
+    return table ? ACQUIRE(&table->leaf[region % INDEX_NEAR_REGIONS]) : NULL;
+}
+
+/* Maps memory for `*place`, unless another thread has just done so; false when it is refused. */
+static bool fill(void **place, size_t bytes)
+{
+    void *none = NULL, *made = sys_map(bytes);
+    if (!made)
+        return false;
+    if (!__atomic_compare_exchange_n(place, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        sys_unmap(made, bytes);
+    return true;
 }
 
 COLD u64 *index_make_leaf(struct index *x, u64 address)
 {
-    if (address >> INDEX_ADDRESS_BITS)
+    u64 region = address >> INDEX_REGION_BITS, at = region % INDEX_NEAR_REGIONS;
+    struct index_table *table = &x->near;
+    if (region >= INDEX_REGIONS)
         return NULL;
-    u64 **place = &x->root[address >> INDEX_REGION_BITS], *none = NULL;
-    u64 *leaf = sys_map(index_leaf_bytes(x));
-    if (!leaf)
+    if (region >= INDEX_NEAR_REGIONS) {
+        struct index_table **far = &x->far[region / INDEX_NEAR_REGIONS];
+        if (!ACQUIRE(far) && !fill((void **)far, ROUND_UP(sizeof **far, PAGE_BYTES)))
+            return NULL;
+        table = ACQUIRE(far);
+    }
+    if (!fill((void **)&table->leaf[at], index_leaf_bytes(x)))
         return NULL;
-    if (!__atomic_compare_exchange_n(place, &none, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        sys_unmap(leaf, index_leaf_bytes(x));
+    __atomic_fetch_or(&table->made[at / 64], 1ul << at % 64, __ATOMIC_RELEASE);
     return index_slot(x, address);
 }
 
-void index_start(bool glibc)
+u64 index_next_region(const struct index *x, u64 region)
 {
-    index_malloced.shift = glibc ? 5 : 3;
-    /* The program's own blocks may be 8 bytes apart; custom.c says what stands behind a leaf. */
-    index_custom.shift = 3;
-    index_custom.more_bytes = 1ul << (INDEX_REGION_BITS - 12);
+    while (region < INDEX_REGIONS) {
+        const struct index_table *table = table_of(x, region / INDEX_NEAR_REGIONS);
+        u64 at = region % INDEX_NEAR_REGIONS;
+        u64 bits = table ? ACQUIRE(&table->made[at / 64]) >> at % 64 : 0;
+        if (bits)
+            return region + (u64)__builtin_ctzl(bits);
+        region = table ? ROUND_UP(region + 1, 64ul)
+                       : ROUND_UP(region + 1, (u64)INDEX_NEAR_REGIONS);
+    }
+    return INDEX_REGIONS;
 }
 
 void index_clear(struct index *x)
 {
-    for (u64 i = 0; i < COUNT_OF(x->root); i++)
-        if (PEEK(&x->root[i]))
-            sys_discard(x->root[i], index_leaf_bytes(x));
+    for (u64 i = 0; (i = index_next_region(x, i)) < INDEX_REGIONS; i++)
+        sys_discard(index_leaf(x, i), index_leaf_bytes(x));
 }
 
 static void decode(const struct index *x, u64 region, u64 slot, u64 word, u64 next,
                    struct track_block *b)
 {
-    b->addr = region << INDEX_REGION_BITS | slot << x->shift;
-    if (x->shift == 5)
+    b->addr = region << INDEX_REGION_BITS | slot << index_shift(x);
+    if (index_shift(x) > 4)
         b->addr |= (word >> 1 & 1) << 4;
     b->size = index_long(word) ? next >> 1 : word >> 2 & 63;
     b->stack = index_stack(word);
@@ -65,9 +115,10 @@ static void decode(const struct index *x, u64 region, u64 slot, u64 word, u64 ne
 
 /* Reads the record at a slot that its owner may change at any moment. The tries only end for a
  * block that the program tells of in two threads at once. */
-static bool read_slot(const struct index *x, u64 region, u64 slot, struct track_block *b)
+static bool read_slot(const struct index *x, u64 region, const u64 *leaf, u64 slot,
+                      struct track_block *b)
 {
-    const u64 *at = x->root[region] + slot;
+    const u64 *at = leaf + slot;
     for (u32 i = 0; i < READ_TRIES; i++) {
         u64 word = ACQUIRE(at);
         if (!(word & 1))
@@ -83,95 +134,87 @@ static bool read_slot(const struct index *x, u64 region, u64 slot, struct track_
 
 bool index_read(const struct index *x, u64 address, struct track_block *b)
 {
-    const u64 *slot = index_slot(x, address);
     u64 region = address >> INDEX_REGION_BITS;
-    return slot && read_slot(x, region, (u64)(slot - x->root[region]), b);
+    const u64 *slot = index_slot(x, address), *leaf = index_leaf(x, region);
+    return slot && read_slot(x, region, leaf, (u64)(slot - leaf), b);
 }
 
-void index_touched_pages(const struct index *x, const u64 *leaf, u64 page, u64 count, u64 *present)
+void index_look(const struct index *x, const u64 *leaf, u64 first, u64 count,
+                struct index_window *w)
 {
-    if (x->more_bytes) { /* one byte a page of slots says it, see custom.c */
-        const u8 *used = (const u8 *)leaf + index_leaf_bytes(x) - x->more_bytes + page;
+    w->leaf = leaf;
+    w->first = first;
+    w->count = count;
+    if (has_page_marks(x)) {
+        const u8 *used = (const u8 *)leaf + slots_bytes(x) + first;
         for (u64 i = 0; i < count; i++)
-            present[i] = PEEK(&used[i]);
+            w->present[i] = PEEK(&used[i]);
         return;
     }
     int fd = sys_open("/proc/thread-self/pagemap", 0, 0);
     size_t bytes = count * sizeof(u64);
-    long got =
-        fd < 0 ? -1 : sys_pread(fd, present, bytes, ((u64)leaf / PAGE_BYTES + page) * sizeof(u64));
+    long got = fd < 0 ? -1
+                      : sys_pread(fd, w->present, bytes,
+                                  ((u64)leaf / PAGE_BYTES + first) * sizeof(u64));
     if (fd >= 0)
         sys_close(fd);
-    for (u64 i = 0; i < count; i++)
-        present[i] = got == (long)bytes ? present[i] >> 62 : 1; /* present or swapped out */
+    for (u64 i = 0; i < count; i++) /* present or swapped out */
+        w->present[i] = got == (long)bytes ? w->present[i] >> 62 : 1;
+}
+
+/* Was that page of the leaf ever touched? */
+static bool is_present(const struct index *x, struct index_window *w, const u64 *leaf, u64 page)
+{
+    if (w->leaf != leaf || page - w->first >= w->count) {
+        u64 left = index_leaf_slots(x) / PAGE_SLOTS - page;
+        index_look(x, leaf, page, left < INDEX_WINDOW_PAGES ? left : INDEX_WINDOW_PAGES, w);
+    }
+    return w->present[page - w->first] != 0;
 }
 
 u64 index_own_bytes(const struct index *x)
 {
-    u64 present[WINDOW_PAGES], touched = 0;
-    for (u64 region = 0; region < COUNT_OF(x->root); region++) {
-        const u64 *leaf = ACQUIRE(&x->root[region]);
-        u64 pages = leaf ? leaf_slots(x) / PAGE_SLOTS : 0;
-        for (u64 page = 0; page < pages; page += WINDOW_PAGES) {
-            u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
-            index_touched_pages(x, leaf, page, count, present);
-            for (u64 i = 0; i < count; i++)
-                touched += present[i] != 0;
-        }
-    }
+    struct index_window w = {0};
+    u64 touched = 0;
+    for (u64 i = 0; (i = index_next_region(x, i)) < INDEX_REGIONS; i++)
+        for (u64 page = 0; page < index_leaf_slots(x) / PAGE_SLOTS; page++)
+            touched += is_present(x, &w, index_leaf(x, i), page);
     return touched * PAGE_BYTES;
 }
 
-/* Lists blocks of one page of a leaf from `from_slot` on. */
-static u32 list_page(const struct index *x, u64 region, u64 page, u64 from_slot,
-                     struct track_block *out, u32 max, u64 *next_slot)
+u32 index_list(const struct index *x, struct index_window *w, u64 *from, u64 to,
+               struct track_block *out, u32 max)
 {
+    const u32 shift = index_shift(x);
+    const u64 region_mask = (1ul << INDEX_REGION_BITS) - 1;
     u32 n = 0;
-    u64 slot = from_slot > page * PAGE_SLOTS ? from_slot : page * PAGE_SLOTS;
-    u64 end = (page + 1) * PAGE_SLOTS;
-    for (; slot < end && n < max; slot++)
-        if (read_slot(x, region, slot, &out[n]))
-            n++;
-    *next_slot = slot;
-    return n;
-}
-
-u32 track_list(struct track_cursor *c, struct track_block *out, u32 max)
-{
-    const struct index *x = c->custom ? &index_custom : &index_malloced;
-    u64 present[WINDOW_PAGES];
-    u32 n = 0;
-    for (u64 region = c->next >> INDEX_REGION_BITS; region < COUNT_OF(x->root); region++) {
-        const u64 *leaf = ACQUIRE(&x->root[region]);
-        if (!leaf)
-            continue;
+    for (u64 region = *from >> INDEX_REGION_BITS; (region = index_next_region(x, region)) <
+                                                  INDEX_REGIONS;
+         region++) {
+        const u64 *leaf = index_leaf(x, region);
         u64 start = region << INDEX_REGION_BITS;
-        u64 slot = c->next > start ? (c->next - start) >> x->shift : 0;
-        u64 pages = leaf_slots(x) / PAGE_SLOTS;
-        u64 page = slot / PAGE_SLOTS;
-        while (page < pages) {
-            u64 count = pages - page < WINDOW_PAGES ? pages - page : WINDOW_PAGES;
-            index_touched_pages(x, leaf, page, count, present);
-            for (u64 i = 0; i < count; i++, page++) {
-                if (!present[i])
+        if (start >= to)
+            break;
+        u64 slot = *from > start ? (*from & region_mask) >> shift : 0;
+        u64 end = to - start > region_mask ? index_leaf_slots(x)
+                                           : ((to - start - 1) >> shift) + 1;
+        while (slot < end) {
+            u64 page = slot / PAGE_SLOTS, stop = (page + 1) * PAGE_SLOTS;
+            if (!is_present(x, w, leaf, page)) {
+                slot = stop;
+                continue;
+            }
+            for (stop = stop < end ? stop : end; slot < stop; slot++) {
+                if (!(PEEK(&leaf[slot]) & 1))
                     continue;
-                n += list_page(x, region, page, slot, out + n, max - n, &slot);
-                if (n == max) {
-                    c->next = start | slot << x->shift;
-                    if (slot == leaf_slots(x))
-                        c->next = start + (1ul << INDEX_REGION_BITS);
+                if (n == max)
                     return n;
-                }
+                if (read_slot(x, region, leaf, slot, &out[n]) && out[n].addr >= *from &&
+                    out[n].addr < to)
+                    *from = out[n++].addr + 1;
             }
         }
-        c->next = start + (1ul << INDEX_REGION_BITS);
     }
-    c->next = (u64)COUNT_OF(x->root) << INDEX_REGION_BITS;
+    *from = to;
     return n;
-}
-
-bool track_at(u64 address, bool custom, struct track_block *out)
-{
-    return index_read(custom ? &index_custom : &index_malloced, address, out) &&
-           out->addr == address;
 }

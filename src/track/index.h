@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * index.h - the live blocks, ordered by address, like a page table over the address space. There
- * are two: of the blocks of the malloc family, and of those that the program tells of itself
- * (moonheap_alloc), which mostly lie inside the others.
+ * index.h - blocks, ordered by address, like a page table over the address space. There are four
+ * of them: three that share the blocks of the malloc family (blocks.h says how), and one of the
+ * blocks that the program tells of itself (moonheap_alloc), which mostly lie inside the others.
  *
  * Context: hot: one store to record, one to erase, no lock; listing: agent, frozen.
  * Invariant: a slot is written only by the thread that owns the block at that address; a word with
  * bit 0 set begins a block, and all that is known of it stands in that word and at most the next.
+ * No two blocks of an index are so close that they would share a slot.
  *
- * A slot is 8 bytes for each 32 bytes of address space with glibc's allocator, whose blocks are at
- * least that far apart, so a record costs a quarter of the block; for 8 bytes with any other, whose
- * smallest blocks may be 8 bytes apart, and so may the program's own. A record is one word:
+ * A slot is 8 bytes. A record is one word:
  *     bit 0 begins a block | 1 bit 4 of its address | 2-7 bytes asked for, 56: see the next word
  *     | 8-33 stack | 34-45 thread | 46-63 epoch of birth
  * Blocks of 56 bytes and more have a second slot to themselves: it holds twice the bytes asked
- * for, so its bit 0 is clear.
+ * for, so its bit 0 is clear. Whether it does is decided by moving an address and not by a jump:
+ * sizes come in no order that a processor could foresee.
  */
 #ifndef MOONHEAP_TRACK_INDEX_H
 #define MOONHEAP_TRACK_INDEX_H
@@ -22,11 +22,14 @@
 #include "track.h"
 
 enum {
-    INDEX_ADDRESS_BITS = 47,
     INDEX_REGION_BITS = 30, /* address space that one leaf covers */
+    INDEX_NEAR_REGIONS = 1 << (47 - INDEX_REGION_BITS), /* what programs have that do not ask */
+    INDEX_FAR_TABLES = 1 << (57 - 47), /* for the rest of five-level page tables */
+    INDEX_REGIONS = INDEX_NEAR_REGIONS * INDEX_FAR_TABLES,
     INDEX_INLINE_BYTES = 56,
     INDEX_THREAD_MAX = (1 << 12) - 1,
     INDEX_EPOCH_MAX = (1 << 18) - 1,
+    INDEX_WINDOW_PAGES = 256,
 };
 
 struct index_record {
@@ -34,22 +37,39 @@ struct index_record {
     u64 size;
 };
 
-struct index {
-    u64 *root[1 << (INDEX_ADDRESS_BITS - INDEX_REGION_BITS)];
-    u8 shift;          /* log2 of the bytes of address space of a slot: 5 or 3 */
-    size_t more_bytes; /* behind each leaf, for its owner's use */
+struct index_table {
+    u64 *leaf[INDEX_NEAR_REGIONS];
+    u64 made[INDEX_NEAR_REGIONS / 64]; /* a bit for each that is there, for who looks for the next */
 };
-extern struct index index_malloced, index_custom;
+
+struct index {
+    struct index_table near;
+    struct index_table *far[INDEX_FAR_TABLES]; /* of the addresses behind; made when one is met */
+};
+extern HIDDEN struct index index_main, index_small, index_large, index_custom;
+
+/* log2 of the bytes of address space of a slot. Where the index is known to the compiler, so is
+ * this. */
+static ALWAYS_INLINE u32 index_shift(const struct index *x)
+{
+    return x == &index_main ? 5 : x == &index_large ? 11 : 3;
+}
 
 u64 *index_make_leaf(struct index *x, u64 address);
+u64 *index_far_leaf(const struct index *x, u64 region);
+
+static ALWAYS_INLINE u64 *index_leaf(const struct index *x, u64 region)
+{
+    return LIKELY(region < INDEX_NEAR_REGIONS) ? ACQUIRE(&x->near.leaf[region])
+                                               : index_far_leaf(x, region);
+}
 
 static ALWAYS_INLINE u64 *index_slot(const struct index *x, u64 address)
 {
-    u64 *leaf =
-        address >> INDEX_ADDRESS_BITS ? NULL : ACQUIRE(&x->root[address >> INDEX_REGION_BITS]);
+    u64 *leaf = index_leaf(x, address >> INDEX_REGION_BITS);
     if (UNLIKELY(!leaf))
         return NULL;
-    return leaf + ((address & ((1ul << INDEX_REGION_BITS) - 1)) >> x->shift);
+    return leaf + ((address & ((1ul << INDEX_REGION_BITS) - 1)) >> index_shift(x));
 }
 
 static ALWAYS_INLINE u64 index_word(u64 address, u64 size, u32 stack, u32 thread, u32 epoch)
@@ -93,8 +113,8 @@ static ALWAYS_INLINE bool index_put(struct index *x, u64 address, struct index_r
         if (!slot)
             return false;
     }
-    if (index_long(r.word))
-        POKE(slot + 1, r.size << 1);
+    u64 more = index_long(r.word);
+    POKE(slot + more, more ? r.size << 1 : r.word);
     RELEASE(slot, r.word);
     return true;
 }
@@ -108,13 +128,11 @@ static ALWAYS_INLINE bool index_take(struct index *x, u64 address, struct index_
     u64 word = PEEK(slot);
     if (UNLIKELY(!(word & 1) || (word >> 1 & 1) != (address >> 4 & 1)))
         return false;
+    u64 more = index_long(word), last = PEEK(slot + more);
     POKE(slot, 0);
+    POKE(slot + more, 0);
     r->word = word;
-    r->size = word >> 2 & 63;
-    if (index_long(word)) {
-        r->size = PEEK(slot + 1) >> 1;
-        POKE(slot + 1, 0);
-    }
+    r->size = more ? last >> 1 : word >> 2 & 63;
     return true;
 }
 
@@ -122,12 +140,25 @@ static ALWAYS_INLINE bool index_take(struct index *x, u64 address, struct index_
  * it at this moment. */
 bool index_read(const struct index *x, u64 address, struct track_block *b);
 /* What lies behind the leaf of the region of `address`; NULL when there is no leaf. */
-static inline u8 *index_behind_leaf(const struct index *x, u64 address)
-{
-    u64 *leaf =
-        address >> INDEX_ADDRESS_BITS ? NULL : ACQUIRE(&x->root[address >> INDEX_REGION_BITS]);
-    return leaf ? (u8 *)(leaf + (1ul << (INDEX_REGION_BITS - x->shift))) + PAGE_BYTES : NULL;
-}
+u8 *index_behind_leaf(const struct index *x, u64 address);
+
+/* The first region from `region` on that has a leaf; INDEX_REGIONS when none does. */
+u64 index_next_region(const struct index *x, u64 region);
+
+/* Which pages of a leaf were ever touched? Reading an untouched one would make the kernel map it. */
+struct index_window {
+    const u64 *leaf; /* NULL: it is of none */
+    u64 first, count; /* pages of it */
+    u64 present[INDEX_WINDOW_PAGES]; /* not 0 for those that were; all when /proc is not there */
+};
+void index_look(const struct index *x, const u64 *leaf, u64 first, u64 count,
+                struct index_window *w);
+
+/* Lists blocks at addresses in [*from, to) into out[0..max), in order; returns how many, and moves
+ * *from behind the last of them, or to `to` when there are no more. The window belongs to the
+ * caller, who lets it be one of no leaf before the first call of a row. */
+u32 index_list(const struct index *x, struct index_window *w, u64 *from, u64 to,
+               struct track_block *out, u32 max);
 
 /* Forgets every block and gives the memory back. Only while nothing is recorded. */
 void index_clear(struct index *x);
@@ -135,11 +166,7 @@ void index_clear(struct index *x);
 u64 index_own_bytes(const struct index *x);
 /* Bytes of address space of a leaf. */
 size_t index_leaf_bytes(const struct index *x);
-/* Which pages of a leaf, from `page` on, were ever touched? Reading an untouched one would make the
- * kernel map it. present[i] gets a nonzero word for those that were; all when /proc is not there. */
-void index_touched_pages(const struct index *x, const u64 *leaf, u64 page, u64 count,
-                         u64 *present);
-/* Before the first block: how far apart the allocator's blocks are. */
-void index_start(bool glibc);
+/* Slots of a leaf. */
+u64 index_leaf_slots(const struct index *x);
 
 #endif

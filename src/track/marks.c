@@ -4,7 +4,7 @@
  *
  * Context: hot.
  */
-#include "index.h"
+#include "blocks.h"
 #include "marks.h"
 #include "names.h"
 #include "record.h"
@@ -47,12 +47,11 @@ static u32 with_marks(struct thread *t, u32 stack, bool set_tag, u32 tag, bool i
 }
 
 /* The owner may free the block at this moment, against all rules: then nothing is written. */
-static bool change(struct thread *t, const struct index *x, const void *p, bool set_tag, u32 tag,
+static bool change(struct thread *t, const struct index *x, u64 at, bool set_tag, u32 tag,
                    bool ignored)
 {
     struct track_block b;
-    u64 at = ROUND_DOWN((u64)p, x == &index_custom ? 8ul : 1ul);
-    u64 *slot = index_slot(x, at);
+    u64 *slot = x ? index_slot(x, at) : NULL;
     u64 word = slot ? ACQUIRE(slot) : 0;
     if (!(word & 1) || !index_read(x, at, &b) || b.addr != at)
         return false;
@@ -61,15 +60,21 @@ static bool change(struct thread *t, const struct index *x, const void *p, bool 
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+static bool change_either(struct thread *t, const void *p, bool set_tag, u32 tag, bool ignored)
+{
+    struct track_block b;
+    return change(t, &index_custom, ROUND_DOWN((u64)p, 8ul), set_tag, tag, ignored) ||
+           change(t, blocks_index((u64)p, &b), (u64)p, set_tag, tag, ignored);
+}
+
 bool marks_tag(struct thread *t, const void *p, u32 name)
 {
-    return change(t, &index_custom, p, true, name, false) ||
-           change(t, &index_malloced, p, true, name, false);
+    return change_either(t, p, true, name, false);
 }
 
 bool marks_ignore(struct thread *t, const void *p)
 {
-    return change(t, &index_custom, p, false, 0, true) || change(t, &index_malloced, p, false, 0, true);
+    return change_either(t, p, false, 0, true);
 }
 
 void marks_push(struct thread *t, const char *name)

@@ -24,7 +24,7 @@ struct next_table {
     void *(*valloc)(size_t size);
     void *(*pvalloc)(size_t size);
 };
-extern struct next_table next;
+extern HIDDEN struct next_table next;
 
 /* Finds the allocator; does nothing the second time. */
 void next_resolve(void);

@@ -35,7 +35,7 @@ static void count_sampled(struct thread *t, i64 sign, u64 size)
 
 static void put_sampled(struct thread *t, const void *p, struct index_record r)
 {
-    if (!index_put(&index_malloced, (u64)p, r)) {
+    if (!blocks_put((u64)p, r)) {
         POKE(&t->lost, t->lost + 1);
         return;
     }
@@ -58,7 +58,7 @@ NOINLINE bool record_special_death(struct thread *t, const void *p, struct index
     if (!record_sample_bytes)
         return record_death(t, p, r);
     POKE(&t->frees, t->frees + 1);
-    if (sample_lacks(p) || !index_take(&index_malloced, (u64)p, r))
+    if (sample_lacks(p) || !blocks_take((u64)p, r))
         return false;
     sample_remove(p);
     count_sampled(t, -1, r->size);
@@ -70,7 +70,7 @@ NOINLINE void record_undo_death(struct thread *t, const void *p, struct index_re
     POKE(&t->frees, t->frees - 1);
     if (record_sample_bytes)
         put_sampled(t, p, r);
-    else if (index_put(&index_malloced, (u64)p, r))
+    else if (blocks_put((u64)p, r))
         record_count(t, 1, (i64)r.size);
 }
 
@@ -82,7 +82,7 @@ void record_use_tags(void)
 
 static void begin(const struct option_track *how)
 {
-    index_clear(&index_malloced);
+    blocks_clear();
     if (custom_told())
         index_clear(&index_custom);
     thread_reset_counters();
@@ -108,7 +108,7 @@ void track_start(const struct options *o)
         return;
     set_limit(o->stack);
     next_resolve();
-    index_start(track_allocator()[0] == 0);
+    blocks_start(track_allocator()[0] == 0);
     if (epoch_start() && frames_start() && trie_start())
         begin(&o->track);
     else
@@ -163,6 +163,6 @@ void track_counters(struct track_counters *c)
         for_blocks(c);
     c->started_ns = started_ns;
     c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() +
-                   index_own_bytes(&index_malloced) + marks_own_bytes() +
+                   blocks_own_bytes() + marks_own_bytes() +
                    (custom_told() ? index_own_bytes(&index_custom) : 0);
 }

@@ -8,8 +8,8 @@
 #ifndef MOONHEAP_TRACK_RECORD_H
 #define MOONHEAP_TRACK_RECORD_H
 
+#include "blocks.h"
 #include "epoch.h"
-#include "index.h"
 #include "sample.h"
 #include "thread.h"
 #include "walk.h"
@@ -21,10 +21,10 @@ enum record_state {
     RECORD_ON_CUSTOM, /* the program also tells of blocks of its own, see custom.c */
     RECORD_SAMPLED,   /* some blocks only, see sample.h; the program may tell of its own too */
 };
-extern u8 record_state;
-extern u64 record_sample_bytes; /* 0 = every block */
+extern HIDDEN u8 record_state;
+extern HIDDEN u64 record_sample_bytes; /* 0 = every block */
 /* Not 0: a birth takes the longer road, since blocks are sampled or threads have tags. */
-extern u8 record_special;
+extern HIDDEN u8 record_special;
 /* From now on threads have tags. */
 void record_use_tags(void);
 
@@ -53,7 +53,7 @@ static ALWAYS_INLINE u64 record_word(struct thread *t, u64 address, u64 size,
 
 static ALWAYS_INLINE void record_put(struct thread *t, u64 address, struct index_record r)
 {
-    if (UNLIKELY(!index_put(&index_malloced, address, r))) {
+    if (UNLIKELY(!blocks_put(address, r))) {
         POKE(&t->lost, t->lost + 1);
         return;
     }
@@ -85,7 +85,7 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
 static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct index_record *r)
 {
     POKE(&t->frees, t->frees + 1);
-    if (UNLIKELY(!index_take(&index_malloced, (u64)p, r)))
+    if (UNLIKELY(!blocks_take((u64)p, r)))
         return false;
     record_count(t, -1, -(i64)r->size);
     return true;

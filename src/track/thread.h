@@ -92,7 +92,7 @@ struct thread {
     } scratch; /* since the stack it runs on may be small */
 };
 
-extern __thread struct thread *thread_self;
+extern HIDDEN __thread struct thread *thread_self;
 
 /* Gives an unborn thread its struct and returns it; NULL when the caller must pass its call
  * through unrecorded: it is inside already, or memory is out. Not for the agent. */

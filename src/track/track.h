@@ -90,6 +90,7 @@ struct track_block {
 struct track_cursor {
     u64 next;    /* address from which the walk goes on; starts at 0 */
     bool custom; /* which blocks: those that the program told of, or those of the malloc family */
+    u64 ahead[2]; /* for the listing's own use: where rare blocks are looked for next; starts at 0 */
 };
 
 /* Lists live blocks by address into out[0..max); returns how many, 0 at the end. Takes no lock

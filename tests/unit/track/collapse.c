@@ -44,7 +44,7 @@ static bool kernel_collapses(void)
 
 static void put(u64 address, u32 stack)
 {
-    assert_true(index_put(&index_malloced, address,
+    assert_true(index_put(&index_main, address,
                           (struct index_record){index_word(address, 24, stack, 1, 1), 24}));
 }
 
@@ -56,7 +56,6 @@ static void collapses_what_is_full(void **unused)
     (void)unused;
     if (!kernel_collapses())
         skip();
-    index_start(true);
     for (u32 i = 0; i < BLOCKS; i++)
         put(full_at + (u64)i * GAP, i);
     for (u32 i = 0; i < SPARSE; i++) /* a page of each 32 KiB of the index */
