@@ -48,11 +48,9 @@ local function lay(header, rows)
     end
 end
 
-local function signed(text, n)
-    if n == 0 then
-        return "0"
-    end
-    return (n < 0 and "-" or "+") .. text(math.abs(n))
+local function signed(text, n, n_error)
+    local number = n == 0 and "0" or (n < 0 and "-" or "+") .. text(math.abs(n))
+    return n_error and number .. " ± " .. text(n_error) or number
 end
 
 local function options(o, known)
@@ -72,7 +70,7 @@ local function finish(shown, total, estimated)
         print("... and " .. text_count(total - shown) .. " more")
     end
     if estimated then
-        print("(estimated from a sample)")
+        print("(estimated from a sample; ± is what holds in 95 of 100 cases)")
     end
 end
 
@@ -122,7 +120,9 @@ function partition.print(p, o)
     local lines = {}
     for i = 1, math.min(limit, #rows) do
         local row = rows[i]
-        lines[i] = { row.key, text_count(row.count), text_bytes(row.bytes) }
+        lines[i] = {
+            row.key, text_count(row.count, row.count_error), text_bytes(row.bytes, row.bytes_error),
+        }
     end
     lay({ by, "count", "bytes" }, lines)
     finish(#lines, #p, estimated)
@@ -135,8 +135,10 @@ end
 local function delta_line(row)
     return {
         row.key,
-        text_count(row.count), signed(text_count, row.count_delta),
-        text_bytes(row.bytes), signed(text_bytes, row.bytes_delta),
+        text_count(row.count, row.count_error),
+        signed(text_count, row.count_delta, row.count_delta_error),
+        text_bytes(row.bytes, row.bytes_error),
+        signed(text_bytes, row.bytes_delta, row.bytes_delta_error),
     }
 end
 
@@ -180,8 +182,13 @@ end
 -- ---- growth ------------------------------------------------------------------------------------
 
 -- Highest figures so far: [script][by][key] = {count=, bytes=}. objgraph's rule: a row has grown
--- when it counts more than it ever did, so what swings up and down is not reported twice.
+-- when it counts more than it ever did, so what swings up and down is not reported twice. Of
+-- estimates it must be more by as much as the two may be wrong by together.
 local highest = {}
+
+local function together(a, b)
+    return a and b and (a * a + b * b) ^ 0.5 // 1 | 0
+end
 
 local GROWTH_OPTIONS = { by = true, limit = true }
 
@@ -203,12 +210,18 @@ local function grown(o, script)
             peak = { count = 0, bytes = 0 }
             before[key] = peak
         end
-        if count > peak.count then
+        local count_error, bytes_error = row.count_error, row.bytes_error
+        local doubt = peak.count == 0 and 0 or together(count_error, peak.count_error or 0)
+        if count > peak.count + (doubt or 0) then
             rows[#rows + 1] = {
                 key = key, count = count, bytes = bytes,
                 count_delta = count - peak.count, bytes_delta = bytes - peak.bytes,
+                count_error = count_error, bytes_error = bytes_error,
+                count_delta_error = together(count_error, peak.count_error or 0),
+                bytes_delta_error = together(bytes_error, peak.bytes_error or 0),
             }
             peak.count, peak.bytes = count, bytes
+            peak.count_error, peak.bytes_error = count_error, bytes_error
         end
     end
     sort(rows, function(a, b)

@@ -18,7 +18,8 @@
 
 local limit = tonumber(args[1]) or 10
 local s <close> = assert(heap.snapshot { graph = false })
-printf("%s blocks, %s\n", heap.text_count(#s), heap.text_bytes(s.bytes))
+printf("%s blocks, %s\n", heap.text_count(#s, s.count_error),
+    heap.text_bytes(s.bytes, s.bytes_error))
 for _, key in ipairs { "type", "site", "size" } do
     print()
     s:by(key):print { limit = limit }

@@ -16,7 +16,7 @@
 local key, limit = args[1] or "site", tonumber(args[2]) or 25
 local before <close> = assert(heap.snapshot { graph = false })
 printf("%s blocks, %s; run me again when the work is done\n",
-    heap.text_count(#before), heap.text_bytes(before.bytes))
+    heap.text_count(#before, before.count_error), heap.text_bytes(before.bytes, before.bytes_error))
 heap.wait()
 local after <close> = assert(heap.snapshot { graph = false })
 printf("%.1f s later\n", after.time - before.time)

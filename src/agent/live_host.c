@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "query/query.h"
 
 /* Of each thread, in front of its thread pointer. The loader tells it to the C library and to
  * sanitizers; where it does not, thread-local roots are called stack. */
@@ -165,6 +166,13 @@ static bool host_stats(void *context, struct host_stats *stats, struct err *e)
         .allocator_bytes = agent_books_allocator(),
         .overhead_bytes = agent_books_overhead() + c.own_bytes,
     };
+    stats->sample_bytes = track_sample_bytes();
+    if (stats->sample_bytes) {
+        double blocks, bytes;
+        track_variances(&blocks, &bytes);
+        stats->live_blocks_error = query_error(blocks, (double)c.live_blocks);
+        stats->live_bytes_error = query_error(bytes, (double)c.live_bytes);
+    }
     if (c.started_ns)
         stats->started_ns = sys_realtime_ns() - (sys_monotonic_ns() - c.started_ns);
     return true;

@@ -57,7 +57,8 @@ static struct query_delta_row difference(const struct query_delta *d, u32 now, u
     const struct query_row *a = now == QUERY_NO_ROW ? &none : &d->now->rows[now];
     const struct query_row *b = then == QUERY_NO_ROW ? &none : &d->then->rows[then];
     return (struct query_delta_row){
-        now, then, a->count, a->bytes, (i64)(a->count - b->count), (i64)(a->bytes - b->bytes)};
+        .now = now, .then = then, .count = a->count, .bytes = a->bytes,
+        .count_delta = (i64)(a->count - b->count), .bytes_delta = (i64)(a->bytes - b->bytes)};
 }
 
 /* The side on which a row's key is to be found. */
@@ -97,12 +98,18 @@ void query_delta_build(struct query_delta *d, const struct query_partition *now,
         u32 row = index_find(&x, now, now->rows[i].group);
         if (row != QUERY_NO_ROW)
             x.met[row] = 1;
-        rows[d->row_count] = difference(d, i, row);
-        d->row_count += rows[d->row_count].count_delta || rows[d->row_count].bytes_delta;
+        rows[d->row_count++] = difference(d, i, row);
     }
     for (u32 i = 0; i < then->row_count; i++)
         if (!x.met[i])
             rows[d->row_count++] = difference(d, QUERY_NO_ROW, i);
     d->rows = rows;
+    if (now->view->sample_bytes || then->view->sample_bytes)
+        query_delta_estimate(d, scratch);
+    u32 differing = 0;
+    for (u32 i = 0; i < d->row_count; i++)
+        if (rows[i].count_delta || rows[i].bytes_delta)
+            rows[differing++] = rows[i];
+    d->row_count = differing;
     qsort_r(rows, d->row_count, sizeof *rows, compare_rows, d);
 }

@@ -16,7 +16,7 @@
 struct sums {
     u32 *blocks;
     u64 *bytes;
-    double *weights, *weighted_bytes; /* NULL without sampling */
+    struct query_part *parts; /* NULL without sampling */
 };
 
 static void add_blocks(const struct query_view *v, const struct query_set *set,
@@ -24,7 +24,7 @@ static void add_blocks(const struct query_view *v, const struct query_set *set,
 {
     const struct snapshot *s = v->snapshot;
     block_id b = {0};
-    if (!sums->weights) {
+    if (!sums->parts) {
         QUERY_EACH (set, b) {
             u32 group = query_group_of(v, by, b);
             sums->blocks[group]++;
@@ -34,11 +34,9 @@ static void add_blocks(const struct query_view *v, const struct query_set *set,
     }
     QUERY_EACH (set, b) {
         u32 group = query_group_of(v, by, b);
-        u64 bytes = snapshot_block_own_bytes(s, b);
-        double weight = query_weight(v, bytes);
+        struct query_part part = query_part_of(v, b);
         sums->blocks[group]++;
-        sums->weights[group] += weight;
-        sums->weighted_bytes[group] += weight * (double)bytes;
+        query_part_add(&sums->parts[group], &part);
     }
 }
 
@@ -63,11 +61,9 @@ void query_partition_build(struct query_partition *p, const struct query_set *se
 {
     const struct query_view *v = set->view;
     struct sums sums = {types_take(scratch, by->group_count, sizeof(u32)),
-                        types_take(scratch, by->group_count, sizeof(u64)), NULL, NULL};
-    if (v->sample_bytes) {
-        sums.weights = types_take(scratch, by->group_count, sizeof(double));
-        sums.weighted_bytes = types_take(scratch, by->group_count, sizeof(double));
-    }
+                        types_take(scratch, by->group_count, sizeof(u64)), NULL};
+    if (v->sample_bytes)
+        sums.parts = types_take(scratch, by->group_count, sizeof *sums.parts);
     add_blocks(v, set, by, &sums);
     u32 rows = 0;
     for (u32 g = 0; g < by->group_count; g++)
@@ -77,12 +73,16 @@ void query_partition_build(struct query_partition *p, const struct query_set *se
     for (u32 g = 0; g < by->group_count; g++) {
         if (!sums.blocks[g])
             continue;
-        out[n] = (struct query_row){g, sums.blocks[g], sums.blocks[g], sums.bytes[g], 0};
-        if (sums.weights) {
-            out[n].count = (u64)(sums.weights[g] + 0.5);
-            out[n].bytes = (u64)(sums.weighted_bytes[g] + 0.5);
+        struct query_row *row = &out[n++];
+        *row = (struct query_row){.group = g, .blocks = sums.blocks[g], .count = sums.blocks[g],
+                                  .bytes = sums.bytes[g]};
+        if (sums.parts) {
+            struct query_sum sum = query_part_sum(&sums.parts[g]);
+            row->count = sum.count;
+            row->bytes = sum.bytes;
+            row->count_error = sum.count_error;
+            row->bytes_error = sum.bytes_error;
         }
-        n++;
     }
     struct query_grouping copy = *by;
     qsort_r(out, n, sizeof *out, compare_rows, &copy);

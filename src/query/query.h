@@ -121,12 +121,25 @@ bool query_set_within(const struct query_set *a, const struct query_set *b);
 /* Blocks that are in the set itself; never an estimate. */
 u32 query_set_blocks(const struct query_set *s);
 
+/* When the view is of a sample, figures are estimates, and the truth is within their errors of them
+ * in 95 % of cases; else the errors are 0. */
 struct query_sum {
-    u64 count, bytes; /* estimates when the view is of a sample */
+    u64 count, bytes, count_error, bytes_error;
 };
 struct query_sum query_set_sum(const struct query_set *s);
+/* The same of all blocks of a snapshot. */
+struct query_sum query_blocks_sum(const struct snapshot *s);
+/* What an estimate of that amount and variance may be wrong by. */
+u64 query_error(double variance, double amount);
 /* How many blocks of the program a sampled block of that size stands for; 1 without sampling. */
 double query_weight(const struct query_view *v, u64 bytes);
+/* What one block adds to a sum. */
+struct query_part {
+    double count, bytes, count_variance, bytes_variance;
+};
+struct query_part query_part_of(const struct query_view *v, block_id b);
+void query_part_add(struct query_part *sum, const struct query_part *part);
+struct query_sum query_part_sum(const struct query_part *part);
 
 static inline bool query_set_has(const struct query_set *s, block_id b)
 {
@@ -178,8 +191,8 @@ u32 query_pick_sample(const struct query_set *s, block_id *out, u32 n, u64 seed)
 struct query_row {
     u32 group;
     u32 blocks; /* in the snapshot; count is their estimate */
-    u64 count, bytes;
-    u32 first; /* of its blocks in `members` */
+    u32 first;  /* of its blocks in `members` */
+    u64 count, bytes, count_error, bytes_error;
 };
 
 /* Rows that are not empty, most bytes first (of clusters, most blocks), ties by count and then by
@@ -208,6 +221,7 @@ struct query_delta_row {
     u32 now, then; /* rows of the two partitions, QUERY_NO_ROW when there is none */
     u64 count, bytes;
     i64 count_delta, bytes_delta;
+    u64 count_delta_error, bytes_delta_error;
 };
 
 /* Rows whose count or bytes differ, largest bytes_delta first, ties by count_delta and key. */
@@ -219,5 +233,9 @@ struct query_delta {
 void query_delta_build(struct query_delta *d, const struct query_partition *now,
                        const struct query_partition *then, const struct types_memory *keep,
                        const struct types_memory *scratch);
+/* The part of it that fills in errors. Rows are as yet in no order, and none is left out. */
+void query_delta_estimate(struct query_delta *d, const struct types_memory *scratch);
+/* Are the two of one recording, so that a sampled block may be in both? */
+bool query_same_recording(const struct query_view *a, const struct query_view *b);
 
 #endif

@@ -7,7 +7,6 @@
  * Why bitmaps: a set of ten million blocks is 1.25 MB, and an operation on two of them is a
  * millisecond; nothing sparser is worth its branches.
  */
-#include <math.h>
 #include <string.h>
 
 #include "query.h"
@@ -78,32 +77,34 @@ u32 query_set_blocks(const struct query_set *s)
     return n;
 }
 
-/* A block of n bytes escapes a sampler with the mean distance R with probability exp(-n/R). */
-double query_weight(const struct query_view *v, u64 bytes)
-{
-    if (!v->sample_bytes)
-        return 1;
-    return -1 / expm1(-(double)(bytes ? bytes : 1) / (double)v->sample_bytes);
-}
-
 struct query_sum query_set_sum(const struct query_set *s)
 {
-    struct query_sum sum = {0, 0};
+    struct query_sum sum = {0};
     block_id b = {0};
     if (s->view->sample_bytes) {
-        double count = 0, bytes = 0;
+        struct query_part all = {0};
         QUERY_EACH (s, b) {
-            u64 size = snapshot_block_own_bytes(s->view->snapshot, b);
-            double weight = query_weight(s->view, size);
-            count += weight;
-            bytes += weight * (double)size;
+            struct query_part part = query_part_of(s->view, b);
+            query_part_add(&all, &part);
         }
-        return (struct query_sum){(u64)(count + 0.5), (u64)(bytes + 0.5)};
+        return query_part_sum(&all);
     }
     QUERY_EACH (s, b)
         sum.bytes += snapshot_block_own_bytes(s->view->snapshot, b);
     sum.count = query_set_blocks(s);
     return sum;
+}
+
+struct query_sum query_blocks_sum(const struct snapshot *s)
+{
+    struct query_view view;
+    struct query_part all = {0};
+    query_view_init(&view, s, NULL);
+    for (block_id b = {1}; b.v <= s->block_count; b.v++) {
+        struct query_part part = query_part_of(&view, b);
+        query_part_add(&all, &part);
+    }
+    return query_part_sum(&all);
 }
 
 block_id query_set_next(const struct query_set *s, block_id after)

@@ -284,3 +284,28 @@ u64 script_seconds(double seconds)
     double ns = seconds * 1e9;
     return ns < 9e18 ? (u64)ns : (u64)9e18;
 }
+
+/* --- estimates ----------------------------------------------------------------------------- */
+
+void script_push_error(lua_State *L, const struct query_view *v, u64 error)
+{
+    if (v->sample_bytes)
+        lua_pushinteger(L, (lua_Integer)error);
+    else
+        lua_pushnil(L);
+}
+
+void script_push_sum(lua_State *L, const struct query_view *v, const struct query_sum *sum)
+{
+    char count[40], bytes[40], count_error[40], bytes_error[40];
+    text_count(count, sizeof count, sum->count);
+    text_bytes(bytes, sizeof bytes, sum->bytes);
+    if (!v->sample_bytes) {
+        lua_pushfstring(L, "%s blocks, %s", count, bytes);
+        return;
+    }
+    text_count(count_error, sizeof count_error, sum->count_error);
+    text_bytes(bytes_error, sizeof bytes_error, sum->bytes_error);
+    lua_pushfstring(L, "\u2248 %s \u00b1 %s blocks, \u2248 %s \u00b1 %s", count, count_error, bytes,
+                    bytes_error);
+}

@@ -225,6 +225,11 @@ const struct snapshot_call *script_root_call(const struct snapshot *s,
 #define SCRIPT_SIGNAL_FRAME "<signal handler called>" /* a frame of no function; gdb's words */
 enum { SCRIPT_ROOT_BYTES = 400 };
 
+/* [-0, +1] what an estimate may be wrong by; nil when figures of that view are exact. */
+void script_push_error(lua_State *L, const struct query_view *v, u64 error);
+/* A sum as people read it: "33 blocks, 3.2 KiB", "≈ 33 ± 8 blocks, ≈ 3.2 KiB ± 820 B". */
+void script_push_sum(lua_State *L, const struct query_view *v, const struct query_sum *sum);
+
 /* nil, message. */
 int script_fail(lua_State *L, const struct err *e);
 int script_offline(lua_State *L);

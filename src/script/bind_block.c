@@ -48,6 +48,12 @@ static void field_size(lua_State *L, struct bind_block *b)
     lua_pushinteger(L, (lua_Integer)bytes_of(b));
 }
 
+/* How many blocks of the program it stands for. */
+static void field_weight(lua_State *L, struct bind_block *b)
+{
+    lua_pushnumber(L, query_weight(&b->owner->view, bytes_of(b)));
+}
+
 static void field_type(lua_State *L, struct bind_block *b)
 {
     const struct types *t = script_types(L, b->owner, 1);
@@ -113,6 +119,7 @@ static int block_index(lua_State *L)
     } fields[] = {
         {"addr", field_addr},
         {"size", field_size},
+        {"weight", field_weight},
         {"type", field_type},
         {"site", field_site},
         {"stack", field_stack},

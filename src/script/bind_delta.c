@@ -55,6 +55,21 @@ static void set_integer(lua_State *L, const char *name, lua_Integer value)
     lua_setfield(L, -2, name);
 }
 
+/* What the figures of a row may be wrong by, where any is an estimate. */
+static void set_errors(lua_State *L, const struct query_delta *d, const struct query_delta_row *r)
+{
+    static const struct query_row none;
+    const struct query_row *now = r->now == QUERY_NO_ROW ? &none : &d->now->rows[r->now];
+    if (d->now->view->sample_bytes) {
+        set_integer(L, "count_error", (lua_Integer)now->count_error);
+        set_integer(L, "bytes_error", (lua_Integer)now->bytes_error);
+    }
+    if (d->now->view->sample_bytes || d->then->view->sample_bytes) {
+        set_integer(L, "count_delta_error", (lua_Integer)r->count_delta_error);
+        set_integer(L, "bytes_delta_error", (lua_Integer)r->bytes_delta_error);
+    }
+}
+
 static void push_row(lua_State *L, const struct query_delta *d, u32 i)
 {
     const struct query_delta_row *r = &d->rows[i];
@@ -68,6 +83,7 @@ static void push_row(lua_State *L, const struct query_delta *d, u32 i)
     set_integer(L, "bytes", (lua_Integer)r->bytes);
     set_integer(L, "count_delta", r->count_delta);
     set_integer(L, "bytes_delta", r->bytes_delta);
+    set_errors(L, d, r);
 }
 
 static int push_rows(lua_State *L, const struct query_delta *d, lua_Integer limit)

@@ -75,6 +75,14 @@ static int heap_stats(lua_State *L)
     lua_setfield(L, -2, #name);
     HOST_CUSTOM_STATS(X)
 #undef X
+    if (stats.sample_bytes) {
+        lua_pushinteger(L, (lua_Integer)stats.sample_bytes);
+        lua_setfield(L, -2, "sample");
+        lua_pushinteger(L, (lua_Integer)stats.live_blocks_error);
+        lua_setfield(L, -2, "live_blocks_error");
+        lua_pushinteger(L, (lua_Integer)stats.live_bytes_error);
+        lua_setfield(L, -2, "live_bytes_error");
+    }
     lua_pushnumber(L, (lua_Number)stats.started_ns / 1e9);
     lua_setfield(L, -2, "started");
     return 1;
@@ -241,22 +249,29 @@ static int heap_pressure(lua_State *L)
 
 /* --- figures as people read them ----------------------------------------------------------- */
 
-/* heap.text_count(18099) = "18 099" */
-static int heap_text_count(lua_State *L)
+static int push_text(lua_State *L, size_t (*text)(char *out, size_t size, u64 n))
 {
-    char text[40];
-    u64 n = (u64)luaL_checkinteger(L, 1);
-    lua_pushlstring(L, text, text_count(text, sizeof text, n));
+    char number[40], error[40];
+    text(number, sizeof number, (u64)luaL_checkinteger(L, 1));
+    if (lua_isnoneornil(L, 2)) {
+        lua_pushstring(L, number);
+        return 1;
+    }
+    text(error, sizeof error, (u64)luaL_checkinteger(L, 2));
+    lua_pushfstring(L, "\u2248 %s \u00b1 %s", number, error);
     return 1;
 }
 
-/* heap.text_bytes(2 << 20) = "2.0 MiB" */
+/* heap.text_count(18099) = "18 099"; with what it may be wrong by, "≈ 18 099 ± 900" */
+static int heap_text_count(lua_State *L)
+{
+    return push_text(L, text_count);
+}
+
+/* heap.text_bytes(2 << 20) = "2.0 MiB"; the same */
 static int heap_text_bytes(lua_State *L)
 {
-    char text[40];
-    u64 n = (u64)luaL_checkinteger(L, 1);
-    lua_pushlstring(L, text, text_bytes(text, sizeof text, n));
-    return 1;
+    return push_text(L, text_bytes);
 }
 
 void script_open_heap(lua_State *L)

@@ -258,6 +258,10 @@ static int partition_table(lua_State *L)
         lua_setfield(L, -2, "count");
         lua_pushinteger(L, (lua_Integer)p->partition.rows[i].bytes);
         lua_setfield(L, -2, "bytes");
+        script_push_error(L, p->partition.view, p->partition.rows[i].count_error);
+        lua_setfield(L, -2, "count_error");
+        script_push_error(L, p->partition.view, p->partition.rows[i].bytes_error);
+        lua_setfield(L, -2, "bytes_error");
         lua_pushvalue(L, -1);
         lua_rawseti(L, -4, i + 1);
         lua_rawset(L, -3);
@@ -308,6 +312,12 @@ static bool push_row_field(lua_State *L, struct bind_row *r, int at, const char 
         lua_pushinteger(L, (lua_Integer)row->count);
     else if (!strcmp(name, "bytes"))
         lua_pushinteger(L, (lua_Integer)row->bytes);
+    else if (!strcmp(name, "count_error"))
+        script_push_error(L, &r->of->owner->view, row->count_error);
+    else if (!strcmp(name, "bytes_error"))
+        script_push_error(L, &r->of->owner->view, row->bytes_error);
+    else if (!strcmp(name, "estimated"))
+        lua_pushboolean(L, r->of->owner->view.sample_bytes != 0);
     else if (!strcmp(name, "set"))
         push_row_set(L, r, at);
     else
@@ -324,16 +334,16 @@ static int row_index(lua_State *L)
     return 1;
 }
 
-/* pairs(row): key, count, bytes. */
+/* pairs(row): key, count, bytes, and of estimates their errors. */
 static int row_next(lua_State *L)
 {
-    static const char *const fields[] = {"key", "count", "bytes"};
+    static const char *const fields[] = {"key", "count", "bytes", "count_error", "bytes_error"};
     struct bind_row *r = script_check_row(L, 1);
-    size_t i = 0;
+    size_t i = 0, n = r->of->owner->view.sample_bytes ? COUNT_OF(fields) : 3;
     if (lua_type(L, 2) == LUA_TSTRING)
-        while (i < COUNT_OF(fields) && strcmp(fields[i++], lua_tostring(L, 2)) != 0)
+        while (i < n && strcmp(fields[i++], lua_tostring(L, 2)) != 0)
             continue;
-    if (i >= COUNT_OF(fields))
+    if (i >= n)
         return 0;
     lua_pushstring(L, fields[i]);
     push_row_field(L, r, 1, fields[i]);
@@ -351,16 +361,16 @@ static int row_pairs(lua_State *L)
 static int row_tostring(lua_State *L)
 {
     struct bind_row *r = luaL_checkudata(L, 1, "row");
-    char count[32], bytes[32];
     if (!r->of->owner->open) {
         lua_pushliteral(L, "row: snapshot closed");
         return 1;
     }
     const struct query_row *row = &r->of->partition.rows[r->index];
-    text_count(count, sizeof count, row->count);
-    text_bytes(bytes, sizeof bytes, row->bytes);
+    struct query_sum sum = {row->count, row->bytes, row->count_error, row->bytes_error};
     script_push_key(L, &r->of->partition, r->index);
-    lua_pushfstring(L, "%s: %s blocks, %s", lua_tostring(L, -1), count, bytes);
+    lua_pushliteral(L, ": ");
+    script_push_sum(L, &r->of->owner->view, &sum);
+    lua_concat(L, 3);
     return 1;
 }
 

@@ -125,6 +125,10 @@ static int set_index(lua_State *L)
         lua_pushinteger(L, (lua_Integer)sum_of(s)->bytes);
     else if (!strcmp(name, "estimated"))
         lua_pushboolean(L, s->owner->view.sample_bytes != 0);
+    else if (!strcmp(name, "count_error"))
+        script_push_error(L, &s->owner->view, sum_of(s)->count_error);
+    else if (!strcmp(name, "bytes_error"))
+        script_push_error(L, &s->owner->view, sum_of(s)->bytes_error);
     else
         lua_pushnil(L);
     return 1;
@@ -133,14 +137,13 @@ static int set_index(lua_State *L)
 static int set_tostring(lua_State *L)
 {
     struct bind_set *s = luaL_checkudata(L, 1, "set");
-    char count[32], bytes[32];
     if (!s->owner->open) {
         lua_pushliteral(L, "set: snapshot closed");
         return 1;
     }
-    text_count(count, sizeof count, sum_of(s)->count);
-    text_bytes(bytes, sizeof bytes, sum_of(s)->bytes);
-    lua_pushfstring(L, "set: %s blocks, %s", count, bytes);
+    lua_pushliteral(L, "set: ");
+    script_push_sum(L, &s->owner->view, sum_of(s));
+    lua_concat(L, 2);
     return 1;
 }
 

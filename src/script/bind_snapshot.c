@@ -313,6 +313,26 @@ static void field_estimated(lua_State *L, struct bind_snapshot *b)
     lua_pushboolean(L, b->view.sample_bytes != 0);
 }
 
+static void field_sample(lua_State *L, struct bind_snapshot *b)
+{
+    if (b->view.sample_bytes)
+        lua_pushinteger(L, (lua_Integer)b->view.sample_bytes);
+    else
+        lua_pushnil(L);
+}
+
+static void field_count_error(lua_State *L, struct bind_snapshot *b)
+{
+    struct bind_set *all = script_push_all(L, b, 1);
+    script_push_error(L, &b->view, query_set_sum(&all->set).count_error);
+}
+
+static void field_bytes_error(lua_State *L, struct bind_snapshot *b)
+{
+    struct bind_set *all = script_push_all(L, b, 1);
+    script_push_error(L, &b->view, query_set_sum(&all->set).bytes_error);
+}
+
 static void field_notes(lua_State *L, struct bind_snapshot *b)
 {
     lua_pushstring(L, b->snapshot.strings + b->snapshot.meta->notes);
@@ -343,6 +363,9 @@ static int snapshot_index(lua_State *L)
         {"missed", field_missed},
         {"notes", field_notes},
         {"estimated", field_estimated},
+        {"sample", field_sample},
+        {"count_error", field_count_error},
+        {"bytes_error", field_bytes_error},
         {"references", field_references},
     };
     struct bind_snapshot *b = script_check_snapshot(L, 1);
@@ -361,7 +384,8 @@ static int snapshot_tostring(lua_State *L)
 {
     struct bind_snapshot *b = luaL_checkudata(L, 1, "snapshot");
     if (b->open)
-        lua_pushfstring(L, "snapshot: %I blocks, pid %I", (LUAI_UACINT)b->snapshot.block_count,
+        lua_pushfstring(L, "snapshot: %I%s blocks, pid %I", (LUAI_UACINT)b->snapshot.block_count,
+                        b->view.sample_bytes ? " sampled" : "",
                         (LUAI_UACINT)b->snapshot.meta->pid);
     else
         lua_pushliteral(L, "snapshot: closed");

@@ -35,6 +35,8 @@ struct host_stats {
 #define X(name, in_file) u64 name;
     HOST_CUSTOM_STATS(X)
 #undef X
+    u64 sample_bytes; /* between samples on average; 0 = all are recorded, and figures exact */
+    u64 live_blocks_error, live_bytes_error; /* what holds in 95 of 100 cases */
     u64 started_ns; /* realtime when recording began; heap.stats().started is in seconds */
 };
 

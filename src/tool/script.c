@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "catalog/catalog.h"
+#include "query/query.h"
 #include "script/script.h"
 #include "snapshot/snapshot.h"
 #include "tool.h"
@@ -68,6 +69,12 @@ static bool give_stats(void *context, struct host_stats *stats, struct err *e)
         HOST_CUSTOM_STATS(X)
 #undef X
     };
+    stats->sample_bytes = meta->flags & SNAPSHOT_FLAG_SAMPLED ? meta->sample_bytes : 0;
+    if (stats->sample_bytes) {
+        struct query_sum sum = query_blocks_sum(file_of(context));
+        stats->live_blocks_error = sum.count_error;
+        stats->live_bytes_error = sum.bytes_error;
+    }
     return true;
 }
 

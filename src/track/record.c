@@ -156,6 +156,23 @@ static void for_blocks(struct track_counters *c)
     c->custom_blocks = (c->custom_blocks + half) >> SAMPLE_BLOCK_SHIFT;
 }
 
+void track_variances(double *blocks, double *bytes)
+{
+    struct track_block batch[128];
+    struct track_cursor c = {0};
+    u64 interval = PEEK(&record_sample_bytes);
+    *blocks = *bytes = 0;
+    for (u32 n = 1; interval && n;) {
+        n = track_list(&c, batch, COUNT_OF(batch));
+        for (u32 i = 0; i < n; i++) { /* (1 - p) / p^2, times size^2 */
+            double size = (double)(batch[i].size + !batch[i].size);
+            double stands_for = (double)sample_bytes_for(batch[i].size, interval);
+            *bytes += stands_for * (stands_for - size);
+            *blocks += stands_for / size * (stands_for / size - 1);
+        }
+    }
+}
+
 void track_counters(struct track_counters *c)
 {
     thread_sum(c);

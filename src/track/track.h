@@ -171,9 +171,9 @@ struct track_moving {
 u32 track_moving(struct track_moving *out, u32 max);
 
 struct track_counters {
-    u64 live_blocks, live_bytes; /* estimates when sampling */
+    u64 live_blocks, live_bytes; /* estimates when sampling, and so are peaks */
     u64 peak_blocks, peak_bytes; /* exact to within 64 KiB or 1024 blocks a thread */
-    u64 allocations, frees;
+    u64 allocations, frees;      /* exact also when sampling, but for allocations refused */
     u64 untracked_frees; /* of blocks that were never recorded */
     u64 lost;            /* blocks that could not be recorded */
     u64 cut_stacks;      /* stacks that end early for want of unwind rules */
@@ -184,6 +184,9 @@ struct track_counters {
     u64 started_ns;      /* monotonic, when recording began */
 };
 void track_counters(struct track_counters *c);
+/* agent: how far live_blocks and live_bytes may be from the truth, as variances; 0 when all blocks
+ * are recorded. Looks at every sampled block. */
+void track_variances(double *blocks, double *bytes);
 void track_reset_peak(void);
 
 /* Is the allocator underneath a library of its own, and which file? "" = the C library. */

@@ -26,7 +26,7 @@ static void stats(void **state)
 {
     (void)state;
     f.stats = (struct host_stats){1, 2,  3,  4,  5,  6,  7,  8, 9,
-                                  10, 11, 12, 13, 14, 15, 16, 1500000000};
+                                  10, 11, 12, 13, 14, 15, 16, 0, 0, 0, 1500000000};
     fake_prints(&f, "local s = heap.stats() print(s.live_blocks, s.live_bytes, s.peak_bytes, "
                     "s.peak_blocks, s.allocations, s.frees, s.untracked_frees, s.lost, s.rss_bytes, "
                     "s.allocator_bytes, s.overhead_bytes, s.custom_blocks, s.custom_bytes, "

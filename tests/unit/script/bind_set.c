@@ -95,9 +95,28 @@ static void samples_are_marked(void **state)
                              "local n = 0 for _ in all:each() do n = n + 1 end print(n)\n"
                              "s:by('tag'):print()",
                 "true\ttrue\ttrue\ttrue\n10\n"
-                "tag       count    bytes\n"
-                "untagged  1 319  9.2 KiB\n"
-                "(estimated from a sample)\n");
+                "tag                 count                bytes\n"
+                "untagged  ≈ 1 319 ± 4 099  ≈ 9.2 KiB ± 8.0 KiB\n"
+                "(estimated from a sample; ± is what holds in 95 of 100 cases)\n");
+    fake_prints(&f, PROLOGUE "print(all, s.sample, all.count_error, s.bytes_error == all.bytes_error)\n"
+                             "local row = s:by('tag')[1] print(row, row.estimated, row.count_error)\n"
+                             "print(s:by('tag'):table()[1].bytes_error == row.bytes_error)\n"
+                             "for k in pairs(row) do io.write(k, ' ') end print()\n"
+                             "local b = all:largest(1)[1] printf('%d %.3f\\n', b.size, b.weight)\n"
+                             "print((s:by('tag') - (all - (all - all)):by('tag')))\n",
+                "set: ≈ 1 319 ± 4 099 blocks, ≈ 9.2 KiB ± 8.0 KiB\t1024\t4099\ttrue\n"
+                "untagged: ≈ 1 319 ± 4 099 blocks, ≈ 9.2 KiB ± 8.0 KiB\ttrue\t4099\n"
+                "true\nkey count bytes count_error bytes_error \n90 11.885\n"
+                "delta: 0 rows\n");
+}
+
+static void what_is_exact_has_no_error(void **state)
+{
+    (void)state;
+    fake_prints(&f, PROLOGUE "print(s.sample, s.estimated, s.count_error, all.bytes_error)\n"
+                             "local row = s:by('tag')[1] print(row.estimated, row.count_error)\n"
+                             "print(all:largest(1)[1].weight)\n",
+                "nil\tfalse\tnil\tnil\nfalse\tnil\n1.0\n");
 }
 
 int main(void)
@@ -107,6 +126,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(where, begin, fake_teardown),
         cmocka_unit_test_setup_teardown(picks, begin, fake_teardown),
         cmocka_unit_test_setup_teardown(samples_are_marked, begin, fake_teardown),
+        cmocka_unit_test_setup_teardown(what_is_exact_has_no_error, begin, fake_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
