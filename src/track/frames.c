@@ -3,9 +3,9 @@
  * frames.c - see frames.h.
  *
  * Context: hot (cold path of it).
- * The table that finds frames is open addressing with linear probing, and grows by copying: a frame
- * entered while it is copied may be missed, and is then made once more, which costs time and a
- * number, not correctness (who lists stacks merges equal frames). So nobody ever waits.
+ * The table is open addressing with linear probing, and grows by copying: a frame entered while it
+ * is copied may be missed, and is then made once more, which costs time and a number, not
+ * correctness (who lists stacks merges equal frames). So nobody ever waits.
  */
 #include <stddef.h>
 
@@ -15,14 +15,17 @@
 #include "modules.h"
 #include "thread.h"
 
-enum { FIRST_SLOTS = 1 << 12 };
+enum { FIRST_SLOTS = 1 << 10 };
 
-struct frame *frames_all;
+u64 *frames_code;
 struct frame_table *frames_table;
 u32 frames_generation;
-static u32 frame_count = FRAME_UNKNOWN; /* numbers given so far */
-static u8 growing;
-static u64 table_own_bytes;
+/* What is written has a cache line of its own. */
+static struct {
+    u32 count; /* numbers given so far */
+    u8 growing;
+    u64 table_bytes;
+} shared __attribute__((aligned(CACHE_LINE))) = {.count = FRAME_UNKNOWN};
 
 static u64 pack(enum rule_kind kind, i64 cfa_offset, u64 rbp_depth)
 {
@@ -78,7 +81,7 @@ static u64 read_rule(struct thread *t, u64 pc, u32 *incarnation)
     if (!pack_rbp(rbp, &depth) || !fits(row.cfa_offset, 1 << 22))
         return full;
     if (row.cfa_register == CFI_RSP)
-        return pack(RULE_SP, row.cfa_offset, depth);
+        return row.cfa_offset <= 0 || depth > (u64)row.cfa_offset ? full : pack(RULE_SP, row.cfa_offset, depth);
     if (row.cfa_register == CFI_RBP)
         return pack(RULE_BP, row.cfa_offset, depth);
     return full;
@@ -86,11 +89,12 @@ static u64 read_rule(struct thread *t, u64 pc, u32 *incarnation)
 
 static struct frame_table *new_table(u64 slots)
 {
-    size_t bytes = ROUND_UP(offsetof(struct frame_table, slots) + slots * sizeof(u32), PAGE_BYTES);
+    size_t bytes = ROUND_UP(
+        offsetof(struct frame_table, slots) + slots * sizeof(struct frame_slot), PAGE_BYTES);
     struct frame_table *fresh = sys_map(bytes);
     if (fresh) {
         fresh->mask = slots - 1;
-        __atomic_fetch_add(&table_own_bytes, bytes, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&shared.table_bytes, bytes, __ATOMIC_RELAXED);
     }
     return fresh;
 }
@@ -99,112 +103,118 @@ bool frames_start(void)
 {
     if (frames_table)
         return true;
-    frames_all = sys_map(ROUND_UP(sizeof(struct frame) * ((u64)FRAME_MAX + 1), PAGE_BYTES));
-    if (frames_all)
+    frames_code = sys_map(ROUND_UP(sizeof(u64) * ((u64)FRAME_MAX + 1), PAGE_BYTES));
+    if (frames_code)
         frames_table = new_table(FIRST_SLOTS);
     return frames_table != NULL;
 }
 
-/* Is it the frame of `pc`, and its code still there? */
-static bool serves(u32 number, u64 pc, u64 *rule)
+/* The slot of an address, taken for it if it has none; NULL when the table is full. */
+static struct frame_slot *slot_of(struct frame_table *table, u64 pc, bool take)
 {
-    *rule = ACQUIRE(&frames_all[number].rule);
-    return (PEEK(&frames_all[number].code) & FRAME_CODE_MASK) == pc && *rule;
-}
-
-/* Enters a frame, in the place of one whose code is gone if it has the same address. The number
- * that is found then: its own, another thread's for the same address, 0 when the table is full. */
-static u32 table_put(struct frame_table *table, u64 pc, u32 number)
-{
-    u64 at = frames_hash(pc), rule;
+    u64 at = frames_hash(pc);
     for (u64 i = 0; i <= table->mask; i++) {
-        u32 *slot = &table->slots[(at + i) & table->mask];
-        u32 there = ACQUIRE(slot);
-        while (!there || (PEEK(&frames_all[there].code) & FRAME_CODE_MASK) == pc) {
-            if (there && serves(there, pc, &rule))
-                return there;
-            bool fresh = !there;
-            if (__atomic_compare_exchange_n(slot, &there, number, false, __ATOMIC_ACQ_REL,
-                                            __ATOMIC_ACQUIRE)) {
-                __atomic_fetch_add(&table->used, fresh, __ATOMIC_RELAXED);
-                return number;
+        struct frame_slot *slot = &table->slots[(at + i) & table->mask];
+        u64 there = PEEK(&slot->pc);
+        if (!there) {
+            if (!take)
+                return NULL;
+            if (__atomic_compare_exchange_n(&slot->pc, &there, pc, false, __ATOMIC_RELAXED,
+                                            __ATOMIC_RELAXED)) {
+                __atomic_fetch_add(&table->used, 1, __ATOMIC_RELAXED);
+                return slot;
             }
         }
+        if (there == pc)
+            return slot;
     }
-    return 0;
+    return NULL;
 }
 
 static void grow(struct frame_table *old)
 {
-    if (__atomic_exchange_n(&growing, 1, __ATOMIC_ACQUIRE))
+    if (__atomic_exchange_n(&shared.growing, 1, __ATOMIC_ACQUIRE))
         return;
     struct frame_table *fresh =
         ACQUIRE(&frames_table) == old ? new_table((old->mask + 1) * 4) : NULL;
     if (fresh) {
         for (u64 i = 0; i <= old->mask; i++) {
-            u32 number = ACQUIRE(&old->slots[i]);
-            if (number && PEEK(&frames_all[number].rule))
-                table_put(fresh, frames_all[number].code & FRAME_CODE_MASK, number);
+            u64 rule = ACQUIRE(&old->slots[i].rule);
+            if (rule)
+                POKE(&slot_of(fresh, PEEK(&old->slots[i].pc), true)->rule, rule);
         }
         /* The old table stays mapped: someone may be reading it. All of them together are a third
-         * of the last. */
-        RELEASE(&frames_table, fresh);
+         * of the last. What was forgotten in it meanwhile is forgotten in the new one, too: either
+         * frames_forget sees the new one, or it is seen here. */
+        __atomic_store_n(&frames_table, fresh, __ATOMIC_SEQ_CST);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        for (u64 i = 0; i <= fresh->mask; i++) {
+            struct frame_slot *was =
+                fresh->slots[i].pc ? slot_of(old, PEEK(&fresh->slots[i].pc), false) : NULL;
+            if (was && !PEEK(&was->rule))
+                POKE(&fresh->slots[i].rule, 0);
+        }
     }
-    RELEASE(&growing, 0);
+    RELEASE(&shared.growing, 0);
 }
 
-static u32 add_frame(u64 code, u64 rule)
+static u32 add_frame(u64 code)
 {
-    u32 number = __atomic_add_fetch(&frame_count, 1, __ATOMIC_RELAXED);
+    u32 number = __atomic_add_fetch(&shared.count, 1, __ATOMIC_RELAXED);
     if (UNLIKELY(number > FRAME_MAX)) {
-        POKE(&frame_count, FRAME_MAX);
+        POKE(&shared.count, FRAME_MAX);
         return FRAME_UNKNOWN;
     }
-    POKE(&frames_all[number].code, code);
-    RELEASE(&frames_all[number].rule, rule);
+    POKE(&frames_code[number], code);
     return number;
 }
 
 NOINLINE struct frame_found frames_miss(struct thread *t, u64 pc)
 {
     struct frame_table *table = ACQUIRE(&frames_table);
-    u64 at = frames_hash(pc), rule;
-    for (u64 i = 0; i <= table->mask; i++) {
-        u32 number = ACQUIRE(&table->slots[(at + i) & table->mask]);
-        if (!number)
-            break;
-        if (serves(number, pc, &rule))
-            return (struct frame_found){rule, number};
-    }
+    struct frame_slot *slot = pc ? slot_of(table, pc, false) : NULL;
+    u64 rule = slot ? ACQUIRE(&slot->rule) : 0, none = 0;
+    if (rule)
+        return frames_unpack(rule);
     u32 incarnation = 0;
     rule = read_rule(t, pc, &incarnation);
     if (PEEK(&table->used) * 2 > table->mask) {
         grow(table);
         table = ACQUIRE(&frames_table);
     }
-    u32 number = add_frame((pc & FRAME_CODE_MASK) | (u64)incarnation << FRAME_CODE_BITS, rule);
-    u32 entered = number == FRAME_UNKNOWN ? 0 : table_put(table, pc, number);
-    return (struct frame_found){rule, entered ? entered : number};
+    u32 number = add_frame((pc & FRAME_CODE_MASK) | (u64)incarnation << FRAME_CODE_BITS);
+    rule |= (u64)number << FRAME_RULE_BITS;
+    slot = pc && number != FRAME_UNKNOWN ? slot_of(table, pc, true) : NULL;
+    /* another thread may have been faster: then its number is the one */
+    if (slot && !__atomic_compare_exchange_n(&slot->rule, &none, rule, false, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_ACQUIRE))
+        return frames_unpack(none);
+    return frames_unpack(rule);
 }
 
 void frames_forget(u64 lo, u64 hi)
 {
     __atomic_fetch_add(&frames_generation, 1, __ATOMIC_ACQ_REL);
-    u32 count = frames_all ? PEEK(&frame_count) : 0;
-    for (u32 i = FRAME_UNKNOWN + 1; i <= count; i++) {
-        u64 pc = PEEK(&frames_all[i].code) & FRAME_CODE_MASK;
-        /* a return address may be the first after a module's last byte */
-        if (pc > lo && pc <= hi)
-            RELEASE(&frames_all[i].rule, RULE_NONE);
+    for (struct frame_table *table = ACQUIRE(&frames_table), *now; table; table = now) {
+        for (u64 i = 0; i <= table->mask; i++) {
+            u64 pc = PEEK(&table->slots[i].pc);
+            /* a return address may be the first after a module's last byte */
+            if (pc > lo && pc <= hi)
+                POKE(&table->slots[i].rule, 0);
+        }
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        now = __atomic_load_n(&frames_table, __ATOMIC_SEQ_CST);
+        if (now == table)
+            break;
     }
 }
 
 u64 frames_own_bytes(void)
 {
-    return PEEK(&table_own_bytes) + (u64)PEEK(&frame_count) * sizeof(struct frame);
+    return PEEK(&shared.table_bytes) + (u64)PEEK(&shared.count) * sizeof(u64);
 }
 
 void frames_after_fork(void)
 {
-    POKE(&growing, 0);
+    POKE(&shared.growing, 0);
 }

@@ -6,8 +6,10 @@
  * Context: hot. A lookup is a probe of a shared table without lock; a miss reads the tables of the
  * module (frames_find does it), and what is found is published with one compare-and-swap.
  * Invariant: a frame's code never changes once its number is known, and its rule is a pure function
- * of that code. When the code is unloaded, frames_forget empties the rule; the same address is
+ * of that code. When the code is unloaded, frames_forget empties its slot; the same address is
  * another frame after that, so stacks of then and now differ.
+ * Why the rule and the number are one word in the table: a walk waits for each lookup before it
+ * knows where the next address is, so each is one load away.
  */
 #ifndef MOONHEAP_TRACK_FRAMES_H
 #define MOONHEAP_TRACK_FRAMES_H
@@ -26,7 +28,7 @@ enum {
 #define FRAME_CODE_MASK ((1ul << FRAME_CODE_BITS) - 1)
 
 enum rule_kind {
-    RULE_NONE = 0, /* the code is gone */
+    RULE_NONE = 0,
     RULE_SP,       /* CFA = rsp + offset */
     RULE_BP,       /* CFA = rbp + offset */
     RULE_ALIGNED,  /* CFA = word at rbp + offset; rbp was saved at rbp (a realigned frame) */
@@ -35,8 +37,8 @@ enum rule_kind {
     RULE_LOST,     /* the tables say nothing */
 };
 
-/* bits 0-2 kind | 3-23 CFA offset / 8, signed | 24-38 rbp is saved at CFA - 8 * this, 0 = is kept.
- * In all but RULE_FULL the return address is at CFA - 8. */
+/* bits 0-2 kind | 3-23 CFA offset / 8, signed | 24-38 rbp is saved at CFA - 8 * this, 0 = is kept |
+ * above: anything. In all but RULE_FULL the return address is at CFA - 8. */
 static ALWAYS_INLINE enum rule_kind rule_kind(u64 rule)
 {
     return (enum rule_kind)(rule & 7);
@@ -44,6 +46,11 @@ static ALWAYS_INLINE enum rule_kind rule_kind(u64 rule)
 static ALWAYS_INLINE i64 rule_cfa_offset(u64 rule)
 {
     return ((i64)(rule << 40) >> 43) * 8;
+}
+/* The same of RULE_SP, whose offset is above 0 and at least that of where rbp is saved. */
+static ALWAYS_INLINE u64 rule_sp_offset(u64 rule)
+{
+    return rule & 0xfffff8;
 }
 static ALWAYS_INLINE u64 rule_rbp_depth(u64 rule)
 {
@@ -54,15 +61,18 @@ static ALWAYS_INLINE bool rule_uses_rbp(u64 rule)
     return rule_kind(rule) == RULE_BP || rule_kind(rule) == RULE_ALIGNED;
 }
 
-struct frame {
-    u64 code; /* return address, 48 bits | 12 bits above: incarnation of its module */
-    u64 rule;
+enum { FRAME_RULE_BITS = 40 };
+
+struct frame_slot {
+    u64 pc;   /* 0 = empty; stays as it is once written */
+    u64 rule; /* with the frame's number above it; 0 = not known yet, or the code is gone */
 };
 struct frame_table {
     u64 mask, used;
-    u32 slots[1]; /* mask + 1 numbers, 0 = empty */
+    struct frame_slot slots[]; /* mask + 1 */
 };
-extern struct frame *frames_all; /* by number; [0] is unused */
+/* By number: return address, 48 bits | 12 bits above: incarnation of its module. [0] is unused. */
+extern u64 *frames_code;
 extern struct frame_table *frames_table;
 extern u32 frames_generation; /* moves when rules are forgotten */
 
@@ -80,15 +90,19 @@ static ALWAYS_INLINE u64 frames_hash(u64 pc)
     return (pc * 0x9e3779b97f4a7c15ul) >> 20;
 }
 
+static ALWAYS_INLINE struct frame_found frames_unpack(u64 rule)
+{
+    return (struct frame_found){rule, (u32)(rule >> FRAME_RULE_BITS)};
+}
+
 /* The frame of a return address. */
 static ALWAYS_INLINE struct frame_found frames_find(struct thread *t, u64 pc)
 {
     struct frame_table *table = ACQUIRE(&frames_table);
-    u32 number = ACQUIRE(&table->slots[frames_hash(pc) & table->mask]);
-    const struct frame *f = &frames_all[number];
-    u64 rule = PEEK(&f->rule);
-    if (LIKELY((f->code & FRAME_CODE_MASK) == pc && rule))
-        return (struct frame_found){rule, number};
+    const struct frame_slot *slot = &table->slots[frames_hash(pc) & table->mask];
+    u64 rule = ACQUIRE(&slot->rule);
+    if (LIKELY(PEEK(&slot->pc) == pc && rule))
+        return frames_unpack(rule);
     return frames_miss(t, pc);
 }
 

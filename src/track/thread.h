@@ -31,14 +31,20 @@ struct walk_place {
     u64 slot; /* where the return address into this frame was read */
     u64 pc;
 };
-struct walk_step {
-    u64 rbp;          /* value of rbp in this frame */
-    u64 rbp_slot;     /* where it was read; 0 = as in the frame below */
+/* What else belongs to the state of a frame; to most nothing does. */
+struct walk_more {
+    bool rbp_matters; /* a frame further out is found through this frame's rbp */
+    u64 rbp;          /* then: its value */
+    u64 rbp_slot;     /* then: where it was read; 0 = as in the frame below */
     u64 cfa_slot;     /* where the address of the place's slot was read; 0 = it follows from
                          registers */
-    u64 rule;         /* unwind rule of pc */
-    bool rbp_matters; /* a frame further out is found through this value of rbp */
 };
+struct walk_mores {
+    bool any;                        /* a bit may be set */
+    u64 bits[STACK_LIMIT_MAX / 64];  /* of each frame: is its `of` more than nothing? */
+    struct walk_more of[STACK_LIMIT_MAX];
+};
+enum { WALK_SLOTS = 1 << 11 };
 
 struct thread {
     u8 mode;       /* enum thread_mode */
@@ -71,17 +77,16 @@ struct thread {
     } stacks[THREAD_STACK_RANGES]; /* mappings that its stacks lie in, latest first */
     struct trie_room room;
     u32 last_count;
-    u32 last_generation;                     /* of the frames it was walked by */
-    bool last_cut;                           /* it went on beyond last[0] */
-    bool any_more;                           /* a bit of read_more may be set */
+    u32 last_generation;                       /* of the frames it was walked by */
+    bool last_cut;                             /* it went on beyond places[0] */
     struct walk_place places[STACK_LIMIT_MAX]; /* outermost first */
-    struct walk_step last[STACK_LIMIT_MAX];    /* the same frames; so for the next two */
     u32 frames[STACK_LIMIT_MAX];               /* as the trie has them, frames[0] with TRIE_CUT */
     u32 nodes[STACK_LIMIT_MAX];                /* of the stack from the outermost frame to this */
-    u64 read_more[STACK_LIMIT_MAX / 64];       /* a bit for each that is more than its place */
+    struct walk_mores more;
+    u8 where[WALK_SLOTS]; /* by 8 bytes of stack: which place may have its slot there */
     struct walk_place fresh_places[STACK_LIMIT_MAX]; /* innermost first */
-    struct walk_step fresh[STACK_LIMIT_MAX];
     u32 fresh_frames[STACK_LIMIT_MAX];
+    struct walk_mores fresh_more;
 
     struct {
         struct maps_reader reader;

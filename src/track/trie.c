@@ -30,6 +30,10 @@
 
 #include "trie.h"
 
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14; glibc 2.35 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
 enum {
     /* what a unit is, in its upper bits; a plain frame has bit 15 clear */
     PART_BITS = 14,
@@ -46,7 +50,8 @@ enum {
     WINDOW = 32,
     SLOTS = 3, /* of the table for each */
     UNITS = 8,
-    HUGE_FROM = 1 << 20, /* units; a small trie must not cost large pages */
+    BATCH = 1 << 15, /* units whose memory is asked for at once... */
+    BATCH_FROM = 1 << 17, /* ... from so many on: a small trie is to cost what it holds */
 
     CROWD_FIRST = 1 << 10,
     CROWD_PROBES = 96, /* with 5 of 8 slots in use no run needs as many */
@@ -137,7 +142,7 @@ static ALWAYS_INLINE u32 parent_before(u32 begin)
 }
 
 /* Is that the first node of a run, and is it (parent, frame)? */
-static ALWAYS_INLINE bool is_first(u32 node, u32 parent, u32 frame)
+static bool is_first(u32 node, u32 parent, u32 frame)
 {
     u32 length;
     return frame_of(node, &length) == frame && kind(node - length) == HEAD &&
@@ -185,10 +190,10 @@ static u32 *crowd_slot(struct crowd *c, const struct key *k, u64 i)
     return &c->slots[((h >> 16) + i * (h >> 40 | 1)) & c->mask];
 }
 
-static bool holds(u32 value, const struct key *k)
+static ALWAYS_INLINE bool holds(u32 value, const struct key *k)
 {
-    u32 number = value & TRIE_NUMBER_MAX;
-    return value == slot_value(k->h, number) && is_first(number, k->parent, k->frame);
+    return !((value ^ slot_value(k->h, 0)) >> TRIE_NUMBER_BITS) &&
+           is_first(value & TRIE_NUMBER_MAX, k->parent, k->frame);
 }
 
 static COLD void grow(struct crowd *old)
@@ -261,13 +266,15 @@ static ALWAYS_INLINE u32 find(const struct key *k, u32 **empty)
 
 /* --- making nodes -------------------------------------------------------------------------- */
 
-/* Large pages for what is yet to come: a program that fills these arrays walks through them. */
-static COLD void use_huge_pages(void)
+/* Asks for the memory of the units of [from, to) and of their slots at once, since a page fault for
+ * each page costs several times as much. Kernels before 5.14 refuse, and then it is page faults. */
+static COLD void ask_for_memory(u32 from, u32 to)
 {
-    sys_call(SYS_madvise, (char *)units + unit_bytes(HUGE_FROM),
-             unit_bytes(TRIE_NUMBER_MAX) - unit_bytes(HUGE_FROM), MADV_HUGEPAGE);
-    sys_call(SYS_madvise, (char *)slots + slot_bytes(HUGE_FROM),
-             slot_bytes(TRIE_NUMBER_MAX) - slot_bytes(HUGE_FROM), MADV_HUGEPAGE);
+    char *unit = (char *)units, *slot = (char *)slots;
+    sys_call(SYS_madvise, unit + unit_bytes(from), unit_bytes(to) - unit_bytes(from),
+             MADV_POPULATE_WRITE);
+    sys_call(SYS_madvise, slot + slot_bytes(from), slot_bytes(to) - slot_bytes(from),
+             MADV_POPULATE_WRITE);
 }
 
 /* A new stretch, of at least `need` units: a long one when the last was used up, a short one when
@@ -284,8 +291,8 @@ static NOINLINE bool take_stretch(struct trie_room *room, u32 need)
         POKE(&shared.given, TRIE_NUMBER_MAX);
         return false;
     }
-    if (UNLIKELY(begin < HUGE_FROM && begin + wanted >= HUGE_FROM))
-        use_huge_pages();
+    if (UNLIKELY(begin >= BATCH_FROM && begin / BATCH != (begin + wanted) / BATCH))
+        ask_for_memory((begin + wanted) / BATCH * BATCH, (begin + wanted) / BATCH * BATCH + BATCH);
     *room = (struct trie_room){begin, begin + wanted, wanted};
     return true;
 }
@@ -359,7 +366,7 @@ struct track_node track_node(u32 number)
         return (struct track_node){.parent = parent,
                                    .tag = frame == TRIE_IGNORED ? 0 : frame & ~TRIE_MARK,
                                    .ignored = frame == TRIE_IGNORED};
-    u64 code = frames_all[frame & FRAME_MAX].code;
+    u64 code = frames_code[frame & FRAME_MAX];
     return (struct track_node){.pc = code & FRAME_CODE_MASK,
                                .parent = parent,
                                .incarnation = (u32)(code >> FRAME_CODE_BITS),

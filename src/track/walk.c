@@ -29,26 +29,26 @@ static ALWAYS_INLINE u64 word(u64 address)
     return *(const u64 *)address;
 }
 
-/* Is more to be compared of that step than its place? */
-static ALWAYS_INLINE void mark(struct thread *t, u32 i)
+static ALWAYS_INLINE bool has_more(const struct walk_mores *m, u32 i)
 {
-    const struct walk_step *s = &t->last[i];
-    u64 more = s->cfa_slot || (s->rbp_matters && s->rbp_slot);
-    t->read_more[i / 64] = (t->read_more[i / 64] & ~(1ul << i % 64)) | more << i % 64;
-    t->any_more |= more != 0;
+    return m->bits[i / 64] >> i % 64 & 1;
 }
 
-static bool more_is_intact(const struct thread *t, u32 i)
+static ALWAYS_INLINE u32 where_of(u64 slot)
 {
-    const struct walk_step *s = &t->last[i];
-    return (!s->cfa_slot || word(s->cfa_slot) == t->places[i].slot + 8) &&
-           (!s->rbp_matters || !s->rbp_slot || word(s->rbp_slot) == s->rbp);
+    return (u32)(slot >> 3) % WALK_SLOTS;
 }
 
-/* Is the outer part of the last stack, beyond last[i], still as it was? On failure *broken is a
- * step that changed. Places are compared four at a time: most of a walk's time is spent here. All
+static bool more_is_intact(const struct walk_more *m, u64 slot)
+{
+    return (!m->cfa_slot || word(m->cfa_slot) == slot + 8) &&
+           (!m->rbp_matters || !m->rbp_slot || word(m->rbp_slot) == m->rbp);
+}
+
+/* Is the outer part of the last stack, beyond place i, still as it was? On failure *broken is a
+ * place that changed. They are compared four at a time: much of a walk's time is spent here. All
  * slots lie further out on the stack that we are on, so they can be read in any order. */
-static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, i32 *broken)
+static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, u32 *broken)
 {
     i32 k = i;
     for (const struct walk_place *p = &t->places[k]; k >= 4; k -= 4) {
@@ -59,74 +59,147 @@ static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, i32 *broken)
     }
     for (k--; k >= 0; k--)
         if (word(t->places[k].slot) != t->places[k].pc) {
-            *broken = k;
+            *broken = (u32)k;
             return false;
         }
-    for (i32 w = i / 64; UNLIKELY(t->any_more) && w >= 0; w--) {
-        u64 bits = t->read_more[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
-        for (; bits; bits &= bits - 1)
-            if (!more_is_intact(t, (u32)(w * 64 + __builtin_ctzl(bits)))) {
-                *broken = w * 64 + __builtin_ctzl(bits);
+    for (i32 w = i / 64; UNLIKELY(t->more.any) && w >= 0; w--) {
+        u64 bits = t->more.bits[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
+        for (; bits; bits &= bits - 1) {
+            u32 at = (u32)(w * 64 + __builtin_ctzl(bits));
+            if (!more_is_intact(&t->more.of[at], t->places[at].slot)) {
+                *broken = at;
                 return false;
             }
+        }
     }
     return true;
 }
 
+/* Where the value of rbp in the frame that the walk is at can be read, and since which of the
+ * fresh frames it is that. */
+struct rbp_span {
+    u64 slot;
+    u32 since;
+};
+
+/* What more there is of fresh frame i, to be filled in. */
+static struct walk_more *note_more(struct thread *t, u32 i)
+{
+    struct walk_mores *m = &t->fresh_more;
+    if (!m->any)
+        memset(m->bits, 0, sizeof m->bits);
+    m->any = true;
+    if (!has_more(m, i))
+        m->of[i] = (struct walk_more){0};
+    m->bits[i / 64] |= 1ul << i % 64;
+    return &m->of[i];
+}
+
+/* A frame further out is found through the value of rbp: it matters in the fresh frames before
+ * `end` that have the same. */
+static NOINLINE void rbp_matters(struct thread *t, const struct rbp_span *rbp, u32 end)
+{
+    for (u32 i = rbp->since; i < end; i++) {
+        struct walk_more *m = note_more(t, i);
+        m->rbp_matters = true;
+        m->rbp = word(rbp->slot);
+        m->rbp_slot = i == rbp->since ? rbp->slot : 0;
+    }
+}
+
+/* The walk is at the state of place j after `n` fresh frames, but it has read it elsewhere. */
+static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, const struct rbp_span *rbp,
+                            u64 cfa_slot)
+{
+    struct walk_more *m = &t->more.of[j];
+    if (!has_more(&t->more, j)) {
+        if (!cfa_slot)
+            return;
+        *m = (struct walk_more){0};
+    }
+    m->cfa_slot = cfa_slot;
+    m->rbp_slot = rbp->since == n ? rbp->slot : 0;
+    t->more.bits[j / 64] |= 1ul << j % 64;
+    t->more.any = true;
+    if (m->rbp_matters)
+        rbp_matters(t, rbp, n);
+}
+
+/* Takes over what more there is of the fresh frames, above the `kept` outermost ones. */
+static NOINLINE void adopt_more(struct thread *t, u32 kept, u32 fresh_count)
+{
+    struct walk_mores *to = &t->more, *from = &t->fresh_more;
+    u64 any = 0;
+    if (kept == 0)
+        memset(to->bits, 0, sizeof to->bits);
+    for (u32 w = kept / 64; w < COUNT_OF(to->bits); w++)
+        to->bits[w] &= w == kept / 64 ? (1ul << kept % 64) - 1 : 0;
+    for (u32 i = 0; from->any && i < fresh_count; i++)
+        if (has_more(from, i)) {
+            u32 at = kept + fresh_count - 1 - i;
+            to->of[at] = from->of[i];
+            to->bits[at / 64] |= 1ul << at % 64;
+        }
+    for (u32 w = 0; w < COUNT_OF(to->bits); w++)
+        any |= to->bits[w];
+    to->any = any;
+}
+
 /* Only the innermost frames are kept: the stack begins with another frame now, so every node is
- * another. Drops `over` steps of the `kept` outermost ones; the node of the rest. */
-static COLD u32 shorten(struct thread *t, u32 kept, u32 over)
+ * another. Drops `over` places of the `kept` outermost ones; false when there is no room. */
+static COLD bool shorten(struct thread *t, u32 kept, u32 over)
 {
     u32 left = kept - over;
     memmove(&t->places[0], &t->places[over], left * sizeof t->places[0]);
-    memmove(&t->last[0], &t->last[over], left * sizeof t->last[0]);
     memmove(&t->frames[0], &t->frames[over], left * sizeof t->frames[0]);
-    for (u32 i = 0; i < left; i++)
-        mark(t, i);
+    for (u32 i = 0; i < left; i++) {
+        bool more = has_more(&t->more, i + over);
+        if (more)
+            t->more.of[i] = t->more.of[i + over];
+        t->more.bits[i / 64] = (t->more.bits[i / 64] & ~(1ul << i % 64)) | (u64)more << i % 64;
+        t->where[where_of(t->places[i].slot)] = (u8)i;
+    }
     t->last_cut = true;
     t->frames[0] |= TRIE_CUT;
-    return trie_intern(&t->room, 0, t->frames, left, t->nodes);
+    return left == 0 || trie_intern(&t->room, 0, t->frames, left, t->nodes);
 }
 
-/* Takes new steps into the remembered stack, above its `kept` outermost ones, and gives the node
- * of the whole. */
-static u32 adopt(struct thread *t, u32 kept, u32 fresh_count, bool cut)
+/* Takes fresh frames into the remembered stack, above its `kept` outermost ones, and gives the
+ * node of the whole. */
+static ALWAYS_INLINE u32 adopt(struct thread *t, u32 kept, u32 fresh_count, u32 limit, bool cut)
 {
-    if (kept == 0) {
+    if (kept == 0)
         t->last_cut = cut;
-        t->any_more = false;
-    }
-    u32 over = kept + fresh_count > walk_limit ? kept + fresh_count - walk_limit : 0;
-    u32 node = kept ? t->nodes[kept - 1] : 0;
-    bool matters = kept ? t->last[kept - 1].rbp_matters : false;
-    if (UNLIKELY(over)) {
-        node = shorten(t, kept, over);
+    if (UNLIKELY(kept + fresh_count > limit)) {
+        u32 over = kept + fresh_count - limit;
         kept -= over;
         cut = true;
-        if (kept && !node) {
+        if (!shorten(t, kept + over, over)) {
             t->last_count = 0;
             return 0;
         }
     }
-    for (u32 i = kept, from = fresh_count; from-- > 0; i++) {
-        struct walk_step *s = &t->last[i];
-        *s = t->fresh[from];
-        t->places[i] = t->fresh_places[from];
+    if (UNLIKELY(t->more.any | t->fresh_more.any))
+        adopt_more(t, kept, fresh_count);
+    u32 i = kept;
+    for (u32 from = fresh_count; from-- > 0; i++) {
+        /* word by word, as they were written just now: a read of both at once would wait for that */
+        u64 slot = PEEK(&t->fresh_places[from].slot), pc = PEEK(&t->fresh_places[from].pc);
+        t->places[i] = (struct walk_place){slot, pc};
         t->frames[i] = t->fresh_frames[from];
-        if (rule_kind(s->rule) == RULE_END || rule_kind(s->rule) == RULE_LOST)
-            matters = false;
-        else if (rule_uses_rbp(s->rule))
-            matters = true;
-        else if (rule_rbp_depth(s->rule))
-            matters = false;
-        s->rbp_matters = matters;
-        mark(t, i);
+        t->where[where_of(slot)] = (u8)i;
     }
     if (kept == 0 && cut)
         t->frames[0] |= TRIE_CUT;
-    node = trie_intern(&t->room, node, &t->frames[kept], fresh_count, &t->nodes[kept]);
-    t->last_count = node ? kept + fresh_count : 0;
+    u32 node = trie_intern(&t->room, kept ? t->nodes[kept - 1] : 0, &t->frames[kept], fresh_count,
+                           &t->nodes[kept]);
+    t->last_count = node ? i : 0;
     return node;
+}
+
+static NOINLINE u32 adopt_all(struct thread *t, u32 count, bool cut)
+{
+    return adopt(t, 0, count, count, cut);
 }
 
 /* The slow way: every register, every kind of frame. */
@@ -163,10 +236,32 @@ static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
     return node;
 }
 
+/* Finds the frame behind one that is found through rbp. */
+static NOINLINE bool step_by_rbp(struct thread *t, u64 rule, u64 sp, u32 n, struct rbp_span *rbp,
+                                 u64 *cfa_slot, u64 *cfa)
+{
+    u64 base = word(rbp->slot), hi = t->stacks[0].hi - 8, at = base + (u64)rule_cfa_offset(rule);
+    bool aligned = rule_kind(rule) == RULE_ALIGNED;
+    rbp_matters(t, rbp, n + 1);
+    if (aligned) {
+        if (at < sp || at >= hi || (at & 7) || base < sp || base >= hi || (base & 7))
+            return false;
+        *cfa_slot = at;
+        at = word(at);
+    }
+    if (at <= sp || at > hi || (at & 7))
+        return false;
+    u64 depth = rule_rbp_depth(rule);
+    if (aligned || depth)
+        *rbp = (struct rbp_span){aligned ? base : at - depth, n + 1};
+    *cfa = at;
+    return rbp->slot >= sp - 8 || !depth;
+}
+
 u32 walk_capture(struct thread *t, const struct walk_origin *origin)
 {
     struct walk_place at = {.slot = (u64)&origin->pc, .pc = origin->pc};
-    struct walk_step s = {.rbp = origin->rbp};
+    struct rbp_span rbp = {(u64)&origin->rbp, 0};
     if (UNLIKELY(at.slot < t->stacks[0].lo || at.slot >= t->stacks[0].hi) &&
         !unwind_on_stack(t, at.slot)) {
         t->last_count = 0;
@@ -174,82 +269,57 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         t->frames[0] = frames_find(t, origin->pc).number | TRIE_CUT;
         return trie_intern(&t->room, 0, t->frames, 1, t->nodes);
     }
-    u64 hi = t->stacks[0].hi - 8;
+    u64 hi = t->stacks[0].hi - 8, cfa_slot = 0;
     u32 generation = ACQUIRE(&frames_generation);
     if (UNLIKELY(t->last_generation != generation)) {
         t->last_generation = generation;
         t->last_count = 0;
     }
-    i32 j = (i32)t->last_count - 1;
-    u32 n = 0, limit = walk_limit;
+    u32 candidates = t->last_count, n = 0, limit = walk_limit;
+    t->fresh_more.any = false;
     for (;;) {
-        while (j >= 0 && t->places[j].slot < at.slot)
-            j--;
-        if (j >= 0 && t->places[j].slot == at.slot && t->places[j].pc == at.pc &&
-            LIKELY(!t->last_cut || (u32)j + 1 + n >= limit) &&
-            (!t->last[j].rbp_matters || t->last[j].rbp == s.rbp)) {
-            i32 broken;
-            if (LIKELY(intact(t, j, &broken))) {
-                /* the state is the same, but this walk read it in other places */
-                struct walk_step *same = &t->last[j];
-                same->rbp = s.rbp;
-                if (same->rbp_slot != s.rbp_slot || same->cfa_slot != s.cfa_slot) {
-                    same->rbp_slot = s.rbp_slot;
-                    same->cfa_slot = s.cfa_slot;
-                    mark(t, (u32)j);
-                }
-                t->last_count = (u32)j + 1;
-                return n == 0 ? t->nodes[j] : adopt(t, t->last_count, n, false);
+        u32 j = t->where[where_of(at.slot)];
+        if (t->places[j].slot == at.slot && t->places[j].pc == at.pc && LIKELY(j < candidates) &&
+            LIKELY(!t->last_cut || j + 1 + n >= limit) &&
+            (LIKELY(!t->more.any) || !has_more(&t->more, j) || !t->more.of[j].rbp_matters ||
+             t->more.of[j].rbp == word(rbp.slot))) {
+            if (LIKELY(intact(t, (i32)j, &candidates))) {
+                if (UNLIKELY(t->more.any || cfa_slot))
+                    rejoin(t, j, n, &rbp, cfa_slot);
+                t->last_count = j + 1;
+                return n == 0 ? t->nodes[j] : adopt(t, j + 1, n, limit, false);
             }
-            j = broken - 1;
         }
-        if (n == limit)
-            return adopt(t, 0, n, true);
+        if (UNLIKELY(n == limit))
+            return adopt_all(t, n, true);
         if (UNLIKELY(at.pc < PAGE_BYTES))
-            return adopt(t, 0, n, false);
+            return adopt_all(t, n, false);
         struct frame_found found = frames_find(t, at.pc);
-        s.rule = found.rule;
         t->fresh_frames[n] = found.number;
         t->fresh_places[n] = at;
-        t->fresh[n++] = s;
-        u64 sp = at.slot + 8, cfa;
-        s.cfa_slot = 0;
-        switch (rule_kind(s.rule)) {
-        case RULE_SP:
-            cfa = sp + (u64)rule_cfa_offset(s.rule);
-            break;
-        case RULE_BP:
-            cfa = s.rbp + (u64)rule_cfa_offset(s.rule);
-            break;
-        case RULE_ALIGNED:
-            s.cfa_slot = s.rbp + (u64)rule_cfa_offset(s.rule);
-            if (s.cfa_slot < sp || s.cfa_slot >= hi || (s.cfa_slot & 7))
-                return capture_full(t, origin);
-            cfa = word(s.cfa_slot);
-            break;
-        case RULE_END:
-            return adopt(t, 0, n, false);
-        case RULE_LOST:
-            t->cut_stacks++;
-            return adopt(t, 0, n, true);
-        default:
-            return capture_full(t, origin);
+        if (UNLIKELY(cfa_slot)) {
+            note_more(t, n)->cfa_slot = cfa_slot;
+            cfa_slot = 0;
         }
-        if (UNLIKELY(cfa <= sp || cfa > hi || (cfa & 7)))
-            return capture_full(t, origin);
-        u64 depth = rule_rbp_depth(s.rule);
-        if (rule_kind(s.rule) == RULE_ALIGNED) {
-            if (s.rbp < sp || s.rbp >= hi || (s.rbp & 7))
+        u64 sp = at.slot + 8, cfa;
+        if (LIKELY(rule_kind(found.rule) == RULE_SP)) {
+            u64 depth = rule_rbp_depth(found.rule);
+            cfa = sp + rule_sp_offset(found.rule);
+            if (UNLIKELY(cfa > hi))
                 return capture_full(t, origin);
-            s.rbp_slot = s.rbp;
-            s.rbp = word(s.rbp_slot);
-        } else if (depth) {
-            s.rbp_slot = cfa - depth;
-            if (UNLIKELY(s.rbp_slot < sp - 8))
+            n++;
+            rbp.slot = depth ? cfa - depth : rbp.slot;
+            rbp.since = depth ? n : rbp.since;
+        } else if (rule_uses_rbp(found.rule)) {
+            if (!step_by_rbp(t, found.rule, sp, n++, &rbp, &cfa_slot, &cfa))
                 return capture_full(t, origin);
-            s.rbp = word(s.rbp_slot);
+        } else if (rule_kind(found.rule) == RULE_END) {
+            return adopt_all(t, n + 1, false);
+        } else if (rule_kind(found.rule) == RULE_LOST) {
+            t->cut_stacks++;
+            return adopt_all(t, n + 1, true);
         } else {
-            s.rbp_slot = 0;
+            return capture_full(t, origin);
         }
         at.slot = cfa - 8;
         at.pc = word(at.slot);

@@ -161,7 +161,7 @@ static void wide_frames_are_frames_like_others(void **unused)
             assert_int_equal(n.tag, frame == trie_tag(FRAME_MAX) ? FRAME_MAX : 0);
             assert_int_equal(n.cut, !(frame & TRIE_MARK) && frame & TRIE_CUT);
             if (!(frame & TRIE_MARK))
-                assert_int_equal(n.pc, frames_all[frame & FRAME_MAX].code & FRAME_CODE_MASK);
+                assert_int_equal(n.pc, frames_code[frame & FRAME_MAX] & FRAME_CODE_MASK);
             assert_int_equal(trie_intern(&room, node, &frame, 1, &alone), nodes[i][k]);
             node = nodes[i][k];
         }
