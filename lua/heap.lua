@@ -192,16 +192,20 @@ end
 
 local GROWTH_OPTIONS = { by = true, limit = true }
 
-local function baseline(script, by)
-    highest[script] = highest[script] or {}
-    highest[script][by] = highest[script][by] or {}
-    return highest[script][by]
+-- What was counted by another recording is no baseline.
+local function baseline(script, by, recording)
+    local of_script = highest[script] or {}
+    highest[script] = of_script
+    if not of_script[by] or of_script[by].recording ~= recording then
+        of_script[by] = { recording = recording, peaks = {} }
+    end
+    return of_script[by].peaks
 end
 
 local function grown(o, script)
     local by = o.by or "type"
-    local before = baseline(script, by)
     local s <close> = assert(heap.snapshot { graph = false })
+    local before = baseline(script, by, s.recording)
     local rows = {}
     for _, row in ipairs(s:by(by):rows()) do
         local key, count, bytes = row.key, row.count, row.bytes

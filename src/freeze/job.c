@@ -61,6 +61,13 @@ void freeze_job_finish(struct freeze_job *j, const struct freeze_request *r,
         *custom = (struct snapshot_custom){c->custom_blocks, c->custom_bytes,
                                            c->custom_allocations, c->custom_frees, c->misuses};
 
+    struct snapshot_recording *recording = snapshot_writer_whole(j->w, SNAPSHOT_RECORDING, 1);
+    if (recording)
+        *recording = (struct snapshot_recording){c->recording, c->started_ns};
+
+    if (track_recording().mode == TRACK_OFF)
+        freeze_job_remark(j, "nothing is recorded (heap.stop, or MOONHEAP_TRACK=off): heap.start "
+                             "begins\n");
     if (c->lost)
         freeze_job_remark(j, "%llu blocks could not be recorded\n", (unsigned long long)c->lost);
     if (j->blocks.cut)

@@ -65,8 +65,9 @@ struct query_sum query_part_sum(const struct query_part *part)
 bool query_same_recording(const struct query_view *a, const struct query_view *b)
 {
     const struct snapshot_meta *m = a->snapshot->meta, *n = b->snapshot->meta;
+    const struct snapshot_recording *r = a->snapshot->recording, *q = b->snapshot->recording;
     return m->pid == n->pid && m->process_start == n->process_start &&
-           m->sample_bytes == n->sample_bytes;
+           a->sample_bytes == b->sample_bytes && (!r || !q || r->number == q->number);
 }
 
 /* Of each group of a partition: which row of the delta holds it? */

@@ -188,7 +188,10 @@ struct graph_path *script_graph_paths(lua_State *L, struct bind_snapshot *b, u32
 /* Frees all that there is. */
 void script_graph_drop(struct bind_snapshot *b);
 
-/* Throws when the snapshots are of different processes. */
+/* Throws when recording was started or stopped between two snapshots of one process. */
+void script_check_recording(lua_State *L, const struct bind_snapshot *a,
+                            const struct bind_snapshot *b);
+/* The same, and when they are of different processes. */
 void script_check_process(lua_State *L, const struct bind_snapshot *a,
                           const struct bind_snapshot *b);
 int script_snapshot_unreachable(lua_State *L);

@@ -27,6 +27,7 @@ void script_push_delta(lua_State *L, int now_at, int then_at)
     struct bind_partition *then = script_check_partition(L, then_at);
     if (now->partition.by.key != then->partition.by.key)
         luaL_error(L, "the partitions are by different keys");
+    script_check_recording(L, now->owner, then->owner);
     now_at = lua_absindex(L, now_at);
     then_at = lua_absindex(L, then_at);
     struct bind_delta *d = lua_newuserdatauv(L, sizeof *d, DELTA_VALUES);

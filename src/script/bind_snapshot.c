@@ -209,13 +209,33 @@ static int snapshot_diff(lua_State *L)
     return 1;
 }
 
+static bool same_process(const struct bind_snapshot *a, const struct bind_snapshot *b)
+{
+    const struct snapshot_meta *x = a->snapshot.meta, *y = b->snapshot.meta;
+    return x->pid == y->pid && x->process_start == y->process_start;
+}
+
+void script_check_recording(lua_State *L, const struct bind_snapshot *a,
+                            const struct bind_snapshot *b)
+{
+    if (same_process(a, b) && !query_same_recording(&a->view, &b->view))
+        luaL_error(L, "heap.start or heap.stop came between the two snapshots, so one of them knows "
+                      "nothing of the other's blocks; take both after heap.start");
+}
+
 void script_check_process(lua_State *L, const struct bind_snapshot *a,
                           const struct bind_snapshot *b)
 {
-    const struct snapshot_meta *x = a->snapshot.meta, *y = b->snapshot.meta;
-    if (x->pid != y->pid || x->process_start != y->process_start)
+    if (!same_process(a, b))
         luaL_error(L, "the snapshots are of different processes, so no block of one is a block of "
                       "the other");
+    script_check_recording(L, a, b);
+}
+
+static void field_recording(lua_State *L, struct bind_snapshot *b)
+{
+    const struct snapshot_recording *r = b->snapshot.recording;
+    lua_pushinteger(L, r ? (lua_Integer)r->number : 0);
 }
 
 static int push_absent(lua_State *L, int in_at, struct bind_snapshot *in,
@@ -364,6 +384,7 @@ static int snapshot_index(lua_State *L)
         {"notes", field_notes},
         {"estimated", field_estimated},
         {"sample", field_sample},
+        {"recording", field_recording},
         {"count_error", field_count_error},
         {"bytes_error", field_bytes_error},
         {"references", field_references},

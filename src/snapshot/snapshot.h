@@ -47,13 +47,14 @@
     X(BLOCK_TAG, 31, sizeof(u16), "1-based index into TAGS of each block, 0 = none")               \
     X(CUSTOM, 32, sizeof(struct snapshot_custom), "one record: what the program told of blocks")   \
     X(STANDING, 33, sizeof(struct snapshot_standing), "threads that stood, by their kernel's id")  \
-    X(CALLS, 34, sizeof(struct snapshot_call), "frames of their stacks, innermost first")
+    X(CALLS, 34, sizeof(struct snapshot_call), "frames of their stacks, innermost first")          \
+    X(RECORDING, 35, sizeof(struct snapshot_recording), "one record: which recording it is of")
 
 enum snapshot_section {
 #define X(name, code, bytes, help) SNAPSHOT_##name = code,
     SNAPSHOT_SECTIONS(X)
 #undef X
-        SNAPSHOT_SECTION_LIMIT = 35
+        SNAPSHOT_SECTION_LIMIT = 36
 };
 
 /* A complete snapshot has every flag that its kind asks for; the reader prints the rest as notes.
@@ -209,6 +210,11 @@ struct snapshot_nest {
 };
 
 /* Figures of the blocks that the program told of; they are in no figure of META. */
+struct snapshot_recording {
+    u64 number;   /* from 1; one more each time that recording is started or stopped */
+    u64 began_ns; /* monotonic */
+};
+
 struct snapshot_custom {
     u64 blocks, bytes, allocations, frees;
     u64 misuses; /* what it told that made no sense */
@@ -253,6 +259,7 @@ struct snapshot {
     const u32 *tags;
     const struct snapshot_nest *nests; /* by block */
     const struct snapshot_custom *custom; /* NULL when the program told of none */
+    const struct snapshot_recording *recording; /* NULL = unknown */
     const struct snapshot_big_size *big_sizes;
     const struct snapshot_vtable *vtables;
     const u32 *frame_names; /* NULL when no names were resolved */

@@ -365,6 +365,10 @@ static bool check_told(const struct view_check *c, struct snapshot *s, u32 strin
     if (count > 1)
         return view_bad(c, "section CUSTOM: %u records instead of one", count);
     s->custom = count ? s->custom : NULL;
+    s->recording = view_records(c, SNAPSHOT_RECORDING, &count);
+    if (count > 1)
+        return view_bad(c, "section RECORDING: %u records instead of one", count);
+    s->recording = count ? s->recording : NULL;
     return true;
 }
 

@@ -5,6 +5,7 @@
  * Context: hot for record_special_word; the rest agent.
  */
 #include <string.h>
+#include <time.h>
 
 #include "custom.h"
 #include "marks.h"
@@ -17,7 +18,7 @@ u8 record_state;
 u64 record_sample_bytes;
 u8 record_special;
 static bool tags_used;
-static u64 started_ns;
+static u64 started_ns, recording;
 
 NOINLINE u64 record_special_word(struct thread *t, u64 address, u64 size,
                                  const struct walk_origin *origin)
@@ -87,6 +88,7 @@ static void begin(const struct option_track *how)
         index_clear(&index_custom);
     thread_reset_counters();
     started_ns = sys_monotonic_ns();
+    recording++;
     POKE(&record_sample_bytes, how->mode == TRACK_SAMPLE ? how->sample_bytes : 0);
     POKE(&record_special, record_sample_bytes != 0 || PEEK(&tags_used));
     if (record_sample_bytes)
@@ -115,9 +117,21 @@ void track_start(const struct options *o)
         record_state = RECORD_OFF;
 }
 
+/* Threads that were in the recorder when the state changed have left it. One that had seen the old
+ * state but was not yet inside is let in, too: it is a few instructions away. */
+static void let_out(void)
+{
+    enum { PATIENCE_MS = 100 };
+    struct timespec millisecond = {.tv_nsec = 1000000};
+    sys_call(SYS_nanosleep, &millisecond, 0, 0);
+    for (u32 i = 0; i < PATIENCE_MS && thread_any_inside(); i++)
+        sys_call(SYS_nanosleep, &millisecond, 0, 0);
+}
+
 void track_record(const struct option_track *how, u32 stack_limit)
 {
     POKE(&record_state, RECORD_OFF);
+    let_out();
     set_limit(stack_limit);
     begin(how);
 }
@@ -179,6 +193,7 @@ void track_counters(struct track_counters *c)
     if (PEEK(&record_sample_bytes))
         for_blocks(c);
     c->started_ns = started_ns;
+    c->recording = recording;
     c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() +
                    blocks_own_bytes() + marks_own_bytes() +
                    (custom_told() ? index_own_bytes(&index_custom) : 0);

@@ -235,6 +235,16 @@ void track_unseen_end(void)
         thread_leave(t);
 }
 
+bool thread_any_inside(void)
+{
+    int pid = sys_getpid();
+    for (struct thread *t = ACQUIRE(&threads); t; t = t->next)
+        if (ACQUIRE(&t->mode) == THREAD_INSIDE && t != thread_self &&
+            sys_thread_alive(pid, PEEK(&t->tid)))
+            return true;
+    return false;
+}
+
 /* --- counters ------------------------------------------------------------------------------ */
 
 static void raise_peak(i64 *peak, i64 value)

@@ -134,6 +134,9 @@ static ALWAYS_INLINE bool thread_never_private(const void *p)
 /* Heap that serves the calling thread's allocations; it is in mode THREAD_AGENT. */
 struct heap *thread_serving_heap(void);
 
+/* Is any other living thread inside the recorder? */
+bool thread_any_inside(void);
+
 /* Sums over all threads since recording began. */
 void thread_sum(struct track_counters *c);
 void thread_reset_counters(void);

@@ -182,6 +182,7 @@ struct track_counters {
     u64 misuses; /* what it told that made no sense: a free of no block, a block twice */
     u64 own_bytes;       /* memory that the recorder itself holds */
     u64 started_ns;      /* monotonic, when recording began */
+    u64 recording;       /* its number, from 1; one more with each start and stop */
 };
 void track_counters(struct track_counters *c);
 /* agent: how far live_blocks and live_bytes may be from the truth, as variances; 0 when all blocks

@@ -119,6 +119,11 @@ u32 track_roots(struct track_root *out, u32 max)
     return fake.root_count;
 }
 
+struct option_track track_recording(void)
+{
+    return (struct option_track){TRACK_FULL, 0};
+}
+
 u64 track_sample_bytes(void)
 {
     return fake.sample_bytes;

@@ -166,6 +166,8 @@ static inline void sample_write(struct snapshot_writer *w)
     tag[4] = 2;
     struct snapshot_custom *custom = snapshot_writer_whole(w, SNAPSHOT_CUSTOM, 1);
     *custom = (struct snapshot_custom){.blocks = 4, .misuses = 1};
+    struct snapshot_recording *recording = snapshot_writer_whole(w, SNAPSHOT_RECORDING, 1);
+    *recording = (struct snapshot_recording){3, 1000};
 
     snapshot_writer_section(w, SNAPSHOT_NAMES);
     sample_string(w, SNAPSHOT_NAMES, "");
