@@ -2,7 +2,7 @@
 //
 // tree.cpp - builds random trees by recursion through several functions, with strings and vectors.
 //
-// Context: benchmark. Usage: tree LEAVES.
+// Context: benchmark. Usage: tree LEAVES [DEPTH].
 // What it is hard on: hundreds of thousands of distinct deep call stacks, so that whatever
 // remembers stacks meets new ones all the time.
 #include <map>
@@ -92,11 +92,12 @@ OPAQUE unsigned long weigh(const Node &node)
 int main(int argc, char **argv)
 {
     unsigned long target = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1500000, sum = 0;
+    int depth = argc > 2 ? std::atoi(argv[2]) : 24;
     double began = measure_now(), waited = 0;
     std::vector<Owned> forest;
     for (unsigned long total = 0; total < target; total += made) {
         made = 0;
-        forest.push_back(grow(24));
+        forest.push_back(grow(depth));
         if (forest.size() > 4) // the oldest half of the trees goes as new ones come
             forest.erase(forest.begin());
     }

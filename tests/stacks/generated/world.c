@@ -182,11 +182,12 @@ static int judge(const unsigned long *pcs, unsigned count, _Bool cut)
     if (!w || in_async)
         return -1;
     const struct context *c = w->now;
-    unsigned at = c->top;
+    unsigned at = c->top, beyond = 0;
     int exact = 0;
     for (unsigned i = 0; i < count; i++) {
         unsigned id = id_at(exact ? pcs[i] : pcs[i] - 1);
         exact = pcs[i] == trampoline;
+        beyond = id ? 0 : beyond + 1;
         if (!id)
             continue;
         while (at > 0 && c->shadow[at - 1] != id && (c->shadow[at - 1] & SHADOW_MAYBE) &&
@@ -198,7 +199,7 @@ static int judge(const unsigned long *pcs, unsigned count, _Bool cut)
     }
     while (!cut && at > 0 && (c->shadow[at - 1] & SHADOW_MAYBE))
         at--;
-    return cut || at == 0;
+    return cut || (at == 0 && beyond > 0); /* somebody has called the outermost */
 }
 
 /* --- leaving, signals ---------------------------------------------------------------------- */
