@@ -37,5 +37,8 @@ typedef int64_t i64;
 #define POKE(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define ACQUIRE(p)    __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define RELEASE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+/* Adds to a counter that this thread alone writes and others may read: one instruction, which
+ * compilers do not make of POKE(p, PEEK(p) + n). */
+#define BUMP(p, n)    __asm__("addq %1, %0" : "+m"(*(p)) : "er"((i64)(n)) : "cc")
 
 #endif

@@ -63,8 +63,9 @@ int sys_gettid(void);
 bool sys_thread_alive(int pid, int tid);
 
 u64 sys_monotonic_ns(void);
-/* Cheaper and coarser (a few milliseconds). */
+/* Cheaper and coarser (a few milliseconds); with sys_use_vdso some ns instead of a system call. */
 u64 sys_coarse_ns(void);
+void sys_use_vdso(void);
 u64 sys_realtime_ns(void);
 
 /* Sleeps until *word != expected, a wake, or timeout_ns (0 = no limit). */

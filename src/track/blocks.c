@@ -31,14 +31,14 @@ NOINLINE bool blocks_put_large(u64 address, struct index_record r)
     return index_put(&index_large, address, r);
 }
 
-NOINLINE bool blocks_take_large(u64 address, struct index_record *r)
+NOINLINE struct index_record blocks_take_large(u64 address)
 {
-    return index_take(&index_large, address, r);
+    return index_take(&index_large, address);
 }
 
-NOINLINE bool blocks_take_small(u64 address, struct index_record *r)
+NOINLINE struct index_record blocks_take_small(u64 address)
 {
-    return index_take(&index_small, address, r);
+    return index_take(&index_small, address);
 }
 
 struct index *blocks_index(u64 address, struct track_block *b)

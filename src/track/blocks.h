@@ -37,8 +37,8 @@ void blocks_start(bool glibc);
 
 bool blocks_put_small(u64 address, struct index_record r);
 bool blocks_put_large(u64 address, struct index_record r);
-bool blocks_take_large(u64 address, struct index_record *r);
-bool blocks_take_small(u64 address, struct index_record *r);
+struct index_record blocks_take_large(u64 address);
+struct index_record blocks_take_small(u64 address);
 
 static ALWAYS_INLINE bool blocks_begins_page(u64 address)
 {
@@ -60,15 +60,17 @@ static ALWAYS_INLINE bool blocks_put(u64 address, struct index_record r)
     return index_put(&index_main, address, r);
 }
 
-/* Erases the block that begins at `address`; false when none does. */
-static ALWAYS_INLINE bool blocks_take(u64 address, struct index_record *r)
+/* Erases the block that begins at `address` and returns what was known of it; a word of 0 when none
+ * does. */
+static ALWAYS_INLINE struct index_record blocks_take(u64 address)
 {
-    if (UNLIKELY(blocks_begins_page(address)) && blocks_take_large(address, r))
-        return true;
+    struct index_record r;
+    if (UNLIKELY(blocks_begins_page(address)) && (r = blocks_take_large(address)).word)
+        return r;
     if (UNLIKELY(PEEK(&blocks_small_below)) && PEEK(blocks_hint_of(address)) &&
-        blocks_take_small(address, r))
-        return true;
-    return index_take(&index_main, address, r);
+        (r = blocks_take_small(address)).word)
+        return r;
+    return index_take(&index_main, address);
 }
 
 /* The index that has the block that begins at `address`; NULL when none does. */

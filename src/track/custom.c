@@ -42,7 +42,8 @@ static void count(struct thread *t, i64 sign, u64 size)
 
 static bool take(struct thread *t, u64 address, struct index_record *r)
 {
-    if (!index_take(&index_custom, address, r))
+    *r = index_take(&index_custom, address);
+    if (!r->word)
         return false;
     count(t, -1, r->size);
     return true;

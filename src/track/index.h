@@ -75,7 +75,7 @@ static ALWAYS_INLINE u64 *index_slot(const struct index *x, u64 address)
 static ALWAYS_INLINE u64 index_word(u64 address, u64 size, u32 stack, u32 thread, u32 epoch)
 {
     u64 code = size < INDEX_INLINE_BYTES ? size : INDEX_INLINE_BYTES;
-    return 1 | (address >> 4 & 1) << 1 | code << 2 | (u64)stack << 8 | (u64)thread << 34 |
+    return 1 | (address >> 3 & 2) | code << 2 | (u64)stack << 8 | (u64)thread << 34 |
            (u64)epoch << 46;
 }
 
@@ -113,27 +113,26 @@ static ALWAYS_INLINE bool index_put(struct index *x, u64 address, struct index_r
         if (!slot)
             return false;
     }
-    u64 more = index_long(r.word);
+    u64 more = r.size >= INDEX_INLINE_BYTES;
     POKE(slot + more, more ? r.size << 1 : r.word);
     RELEASE(slot, r.word);
     return true;
 }
 
-/* Erases the block that begins at `address`; false when none does. */
-static ALWAYS_INLINE bool index_take(struct index *x, u64 address, struct index_record *r)
+/* Erases the block that begins at `address` and returns what was known of it; a word of 0 when none
+ * does. */
+static ALWAYS_INLINE struct index_record index_take(struct index *x, u64 address)
 {
     u64 *slot = index_slot(x, address);
     if (UNLIKELY(!slot))
-        return false;
-    u64 word = PEEK(slot);
-    if (UNLIKELY(!(word & 1) || (word >> 1 & 1) != (address >> 4 & 1)))
-        return false;
-    u64 more = index_long(word), last = PEEK(slot + more);
+        return (struct index_record){0, 0};
+    u64 word = PEEK(slot), begins_here = 1 | (address >> 3 & 2);
+    if (UNLIKELY((word ^ begins_here) & 3))
+        return (struct index_record){0, 0};
+    u64 code = word >> 2 & 63, more = code == INDEX_INLINE_BYTES, last = PEEK(slot + more);
     POKE(slot, 0);
-    POKE(slot + more, 0);
-    r->word = word;
-    r->size = more ? last >> 1 : word >> 2 & 63;
-    return true;
+    RELEASE(slot + more, 0);
+    return (struct index_record){word, (last >> 1 & -more) | (code & (more - 1))};
 }
 
 /* The block that begins in the slot of `address`; false when none does. Its owner may be changing

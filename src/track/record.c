@@ -59,7 +59,10 @@ NOINLINE bool record_special_death(struct thread *t, const void *p, struct index
     if (!record_sample_bytes)
         return record_death(t, p, r);
     POKE(&t->frees, t->frees + 1);
-    if (sample_lacks(p) || !blocks_take((u64)p, r))
+    if (sample_lacks(p))
+        return false;
+    *r = blocks_take((u64)p);
+    if (!r->word)
         return false;
     sample_remove(p);
     count_sampled(t, -1, r->size);

@@ -28,16 +28,15 @@ extern HIDDEN u8 record_special;
 /* From now on threads have tags. */
 void record_use_tags(void);
 
-enum { FLUSH_BYTES = 1 << 16, FLUSH_BLOCKS = 1 << 10 };
+/* A thread holds back 64 KiB at most, or 1024 blocks, from the totals that the peak is taken of. */
+enum { FLUSH_WEIGHT = 1 << 16, FLUSH_BLOCK_WEIGHT = FLUSH_WEIGHT >> 10 };
 
 static ALWAYS_INLINE void record_count(struct thread *t, i64 blocks, i64 bytes)
 {
-    POKE(&t->live_blocks, t->live_blocks + blocks);
-    POKE(&t->live_bytes, t->live_bytes + bytes);
-    t->unflushed_blocks += blocks;
-    t->unflushed_bytes += bytes;
-    if (UNLIKELY((u64)(t->unflushed_bytes + FLUSH_BYTES) > 2 * FLUSH_BYTES ||
-                 (u64)(t->unflushed_blocks + FLUSH_BLOCKS) > 2 * FLUSH_BLOCKS))
+    BUMP(&t->live_blocks, blocks);
+    BUMP(&t->live_bytes, bytes);
+    t->unflushed += bytes + blocks * FLUSH_BLOCK_WEIGHT;
+    if (UNLIKELY((u64)(t->unflushed + FLUSH_WEIGHT) > 2 * FLUSH_WEIGHT))
         thread_flush(t);
 }
 
@@ -72,7 +71,7 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
 {
     if (UNLIKELY(!p))
         return;
-    POKE(&t->allocations, t->allocations + 1);
+    BUMP(&t->allocations, 1);
     if (UNLIKELY(record_special)) {
         record_special_birth(t, p, size, origin);
         return;
@@ -84,8 +83,9 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
 /* A block that is about to be given back. false when it was never recorded. Not when sampling. */
 static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct index_record *r)
 {
-    POKE(&t->frees, t->frees + 1);
-    if (UNLIKELY(!blocks_take((u64)p, r)))
+    BUMP(&t->frees, 1);
+    *r = blocks_take((u64)p);
+    if (UNLIKELY(!r->word))
         return false;
     record_count(t, -1, -(i64)r->size);
     return true;

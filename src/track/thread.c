@@ -257,15 +257,16 @@ static void raise_peak(i64 *peak, i64 value)
 
 COLD void thread_flush(struct thread *t)
 {
-    i64 blocks = t->unflushed_blocks, bytes = t->unflushed_bytes;
-    POKE(&t->unflushed_blocks, 0);
-    POKE(&t->unflushed_bytes, 0);
+    i64 blocks = t->live_blocks - t->flushed_blocks, bytes = t->live_bytes - t->flushed_bytes;
+    t->unflushed = 0;
+    POKE(&t->flushed_blocks, t->live_blocks);
+    POKE(&t->flushed_bytes, t->live_bytes);
     raise_peak(&peak_blocks, __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
     raise_peak(&peak_bytes, __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED));
 }
 
 struct sums {
-    i64 blocks, bytes, unflushed_blocks, unflushed_bytes, custom_blocks, custom_bytes;
+    i64 blocks, bytes, flushed_blocks, flushed_bytes, custom_blocks, custom_bytes;
 };
 
 static struct sums sum_raw(struct track_counters *c)
@@ -285,8 +286,8 @@ static struct sums sum_raw(struct track_counters *c)
         s.custom_bytes += PEEK(&t->custom_bytes);
         s.blocks += PEEK(&t->live_blocks);
         s.bytes += PEEK(&t->live_bytes);
-        s.unflushed_blocks += PEEK(&t->unflushed_blocks);
-        s.unflushed_bytes += PEEK(&t->unflushed_bytes);
+        s.flushed_blocks += PEEK(&t->flushed_blocks);
+        s.flushed_bytes += PEEK(&t->flushed_bytes);
     }
     return s;
 }
@@ -326,8 +327,8 @@ void thread_reset_counters(void)
     base_line.custom_blocks = (u64)s.custom_blocks;
     base_line.custom_bytes = (u64)s.custom_bytes;
     /* what threads have not flushed yet belongs to the time before */
-    POKE(&total_blocks, -s.unflushed_blocks);
-    POKE(&total_bytes, -s.unflushed_bytes);
+    POKE(&total_blocks, s.flushed_blocks - s.blocks);
+    POKE(&total_bytes, s.flushed_bytes - s.bytes);
     track_reset_peak();
 }
 

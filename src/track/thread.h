@@ -56,6 +56,8 @@ struct thread {
     int tid;
 
     u64 allocations, frees;
+    i64 live_blocks, live_bytes; /* born here minus freed here: may be negative */
+    i64 unflushed;               /* weight of what is not yet in the totals that the peak is of */
     u64 until_sample;     /* bytes until the next sampled one, see sample.h */
     u32 sample_recording; /* that it was drawn for */
     u64 random;           /* state of the generator for that */
@@ -67,8 +69,7 @@ struct thread {
     u64 untracked_frees, lost, cut_stacks;
     u64 custom_allocations, custom_frees, misuses;
     i64 custom_blocks, custom_bytes; /* as live_blocks and live_bytes */
-    i64 live_blocks, live_bytes;           /* born here minus freed here: may be negative */
-    i64 unflushed_blocks, unflushed_bytes; /* not yet in the totals that the peak is taken of */
+    i64 flushed_blocks, flushed_bytes; /* what of the live ones is in the totals of the peak */
     u32 tag_depth;                         /* tags pushed; those beyond THREAD_TAGS have no place */
     u16 tags[THREAD_TAGS];                 /* ids of names, see names.h */
 

@@ -180,6 +180,12 @@ static void *sleep_until_told(void *argument)
     return (void *)(long)sys_gettid();
 }
 
+static void clocks_agree_through_the_vdso_too(void **state)
+{
+    sys_use_vdso();
+    clocks_agree_with_libc(state);
+}
+
 static void futexes_sleep_and_wake(void **state)
 {
     (void)state;
@@ -219,6 +225,7 @@ int main(void)
         cmocka_unit_test(shared_memory_is_shared),
         cmocka_unit_test(memory_that_is_not_there_reads_short),
         cmocka_unit_test(clocks_agree_with_libc),
+        cmocka_unit_test(clocks_agree_through_the_vdso_too),
         cmocka_unit_test(futexes_sleep_and_wake),
         cmocka_unit_test(knows_who_we_are),
     };

@@ -20,6 +20,13 @@
 enum { SLOTS = 20000, STEPS = 400000 };
 
 static u64 seed;
+
+static bool take(u64 address, struct index_record *r)
+{
+    *r = blocks_take(address);
+    return r->word != 0;
+}
+
 static bool glibc;
 
 static u64 roll(u64 *state)
@@ -97,10 +104,10 @@ static void random_steps(void **unused)
         struct model *x = &m[roll(&state) % SLOTS];
         struct index_record r;
         if (x->live) {
-            assert_true(blocks_take(x->b.addr, &r));
+            assert_true(take(x->b.addr, &r));
             assert_int_equal(r.size, x->b.size);
             assert_int_equal(index_stack(r.word), x->b.stack);
-            assert_false(blocks_take(x->b.addr, &r));
+            assert_false(take(x->b.addr, &r));
         } else {
             u64 kind = roll(&state) % 8;
             x->b.size = kind == 0 ? roll(&state) >> 20 : roll(&state) % (gap - 16);
@@ -135,7 +142,7 @@ static void neighbours_do_not_touch_each_other(void **unused)
         assert_true(blocks_put(base + i * step,
             (struct index_record){index_word(base + i * step, size, 7, 1, 1), size}));
     for (u64 i = 0; i < 1000; i += 2)
-        assert_true(blocks_take(base + i * step, &r));
+        assert_true(take(base + i * step, &r));
     for (u64 i = 0; i < 1000; i++)
         assert_int_equal(track_at(base + i * step, false, &b), i % 2);
     /* an address inside a block is not its beginning */
@@ -189,10 +196,10 @@ static void packed_blocks_are_told_apart(void **unused)
     }
     for (u32 i = 0; i < SLOTS; i += 2) {
         struct model *x = &m[order[i]];
-        assert_true(blocks_take(x->b.addr, &r));
+        assert_true(take(x->b.addr, &r));
         assert_int_equal(r.size, x->b.size);
         assert_int_equal(index_stack(r.word), x->b.stack);
-        assert_false(blocks_take(x->b.addr, &r));
+        assert_false(take(x->b.addr, &r));
         x->live = false;
     }
     for (u32 i = 0; i < SLOTS; i++)
@@ -220,7 +227,7 @@ static void what_is_mapped_singly_costs_what_it_holds(void **unused)
     }
     assert_in_range(own_pages() - before, MAPPED / 8, MAPPED / 7);
     for (u64 i = 0; i < MAPPED; i++) {
-        assert_true(blocks_take(base + i * GAP + 16, &r));
+        assert_true(take(base + i * GAP + 16, &r));
         assert_int_equal(r.size, (128 << 10) + i % 1000);
     }
     assert_true(own_pages() - before < MAPPED / 7);
@@ -247,9 +254,9 @@ static void addresses_beyond_user_space_are_refused(void **unused)
     volatile u64 last = (1ul << 57) - 64, beyond = 1ul << 57;
     struct index_record r = {index_word(last, 60, 1, 1, 1), 60};
     assert_true(blocks_put(last, r));
-    assert_true(blocks_take(last, &r));
+    assert_true(take(last, &r));
     assert_false(blocks_put(beyond, r));
-    assert_false(blocks_take(beyond, &r));
+    assert_false(take(beyond, &r));
     assert_false(blocks_put(1ul << 63, r));
 }
 
@@ -264,7 +271,7 @@ static void *churn(void *argument)
     while (!PEEK(&stop)) {
         u64 a = base + (roll(&state) % 5000) * 64 + 32; /* between blocks that stay */
         u64 size = roll(&state) % 2 ? 8 : 24;
-        if (!blocks_take(a, &r))
+        if (!take(a, &r))
             blocks_put(a, (struct index_record){index_word(a, size, 1, 1, 1), size});
     }
     return NULL;
