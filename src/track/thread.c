@@ -83,6 +83,8 @@ static struct thread *make(int tid)
         return NULL;
     __atomic_fetch_add(&own_bytes, bytes, __ATOMIC_RELAXED);
     t->tid = tid;
+    for (u32 i = 0; i < WALK_BLOCK; i++)
+        t->guarded[i].slot = (u64)&t->walk_nothing;
     t->next = ACQUIRE(&threads);
     while (!__atomic_compare_exchange_n(&threads, &t->next, t, true, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE)) {

@@ -44,7 +44,10 @@ struct walk_mores {
     u64 bits[STACK_LIMIT_MAX / 64];  /* of each frame: is its `of` more than nothing? */
     struct walk_more of[STACK_LIMIT_MAX];
 };
-enum { WALK_SLOTS = 1 << 11 };
+enum {
+    WALK_SLOTS = 1 << 11,
+    WALK_BLOCK = 8, /* places are compared that many at a time */
+};
 
 struct thread {
     u8 mode;       /* enum thread_mode */
@@ -80,7 +83,9 @@ struct thread {
     u32 last_count;
     u32 last_generation;                       /* of the frames it was walked by */
     bool last_cut;                             /* it went on beyond places[0] */
-    struct walk_place places[STACK_LIMIT_MAX]; /* outermost first */
+    u64 walk_nothing; /* 0: what the slots of those hold */
+    /* outermost first, behind some that never differ, so that all blocks are whole */
+    struct walk_place guarded[WALK_BLOCK + STACK_LIMIT_MAX];
     u32 frames[STACK_LIMIT_MAX];               /* as the trie has them, frames[0] with TRIE_CUT */
     u32 nodes[STACK_LIMIT_MAX];                /* of the stack from the outermost frame to this */
     struct walk_mores more;

@@ -34,6 +34,11 @@ static ALWAYS_INLINE bool has_more(const struct walk_mores *m, u32 i)
     return m->bits[i / 64] >> i % 64 & 1;
 }
 
+static ALWAYS_INLINE struct walk_place *places(struct thread *t)
+{
+    return t->guarded + WALK_BLOCK;
+}
+
 static ALWAYS_INLINE u32 where_of(u64 slot)
 {
     return (u32)(slot >> 3) % WALK_SLOTS;
@@ -45,28 +50,34 @@ static bool more_is_intact(const struct walk_more *m, u64 slot)
            (!m->rbp_matters || !m->rbp_slot || word(m->rbp_slot) == m->rbp);
 }
 
-/* Is the outer part of the last stack, beyond place i, still as it was? On failure *broken is a
- * place that changed. They are compared four at a time: much of a walk's time is spent here. All
- * slots lie further out on the stack that we are on, so they can be read in any order. */
-static ALWAYS_INLINE bool intact(const struct thread *t, i32 i, u32 *broken)
+static ALWAYS_INLINE u64 change(const struct walk_place *p)
 {
-    i32 k = i;
-    for (const struct walk_place *p = &t->places[k]; k >= 4; k -= 4) {
-        p -= 4;
-        if ((word(p[0].slot) ^ p[0].pc) | (word(p[1].slot) ^ p[1].pc) |
-            (word(p[2].slot) ^ p[2].pc) | (word(p[3].slot) ^ p[3].pc))
-            break;
-    }
-    for (k--; k >= 0; k--)
-        if (word(t->places[k].slot) != t->places[k].pc) {
-            *broken = (u32)k;
+    return word(p->slot) ^ p->pc;
+}
+
+/* Is the outer part of the last stack, beyond place i, still as it was? On failure *broken is a
+ * place that changed. They are compared a block at a time, the last one with guards in it, for it
+ * is how often the processor guesses a branch wrong that decides what a walk costs. All slots lie
+ * further out on the stack that we are on, so they can be read in any order. */
+static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
+{
+    const struct walk_place *all = places(t);
+    for (const struct walk_place *p = all + i; p > all;) {
+        p -= WALK_BLOCK;
+        if (UNLIKELY(change(p) | change(p + 1) | change(p + 2) | change(p + 3) | change(p + 4) |
+                     change(p + 5) | change(p + 6) | change(p + 7))) {
+            p += WALK_BLOCK - 1;
+            while (!change(p))
+                p--;
+            *broken = (u32)(p - all);
             return false;
         }
+    }
     for (i32 w = i / 64; UNLIKELY(t->more.any) && w >= 0; w--) {
         u64 bits = t->more.bits[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
         for (; bits; bits &= bits - 1) {
             u32 at = (u32)(w * 64 + __builtin_ctzl(bits));
-            if (!more_is_intact(&t->more.of[at], t->places[at].slot)) {
+            if (!more_is_intact(&t->more.of[at], places(t)[at].slot)) {
                 *broken = at;
                 return false;
             }
@@ -150,14 +161,14 @@ static NOINLINE void adopt_more(struct thread *t, u32 kept, u32 fresh_count)
 static COLD bool shorten(struct thread *t, u32 kept, u32 over)
 {
     u32 left = kept - over;
-    memmove(&t->places[0], &t->places[over], left * sizeof t->places[0]);
+    memmove(&places(t)[0], &places(t)[over], left * sizeof places(t)[0]);
     memmove(&t->frames[0], &t->frames[over], left * sizeof t->frames[0]);
     for (u32 i = 0; i < left; i++) {
         bool more = has_more(&t->more, i + over);
         if (more)
             t->more.of[i] = t->more.of[i + over];
         t->more.bits[i / 64] = (t->more.bits[i / 64] & ~(1ul << i % 64)) | (u64)more << i % 64;
-        t->where[where_of(t->places[i].slot)] = (u8)i;
+        t->where[where_of(places(t)[i].slot)] = (u8)i;
     }
     t->last_cut = true;
     t->frames[0] |= TRIE_CUT;
@@ -185,7 +196,7 @@ static ALWAYS_INLINE u32 adopt(struct thread *t, u32 kept, u32 fresh_count, u32 
     for (u32 from = fresh_count; from-- > 0; i++) {
         /* word by word, as they were written just now: a read of both at once would wait for that */
         u64 slot = PEEK(&t->fresh_places[from].slot), pc = PEEK(&t->fresh_places[from].pc);
-        t->places[i] = (struct walk_place){slot, pc};
+        places(t)[i] = (struct walk_place){slot, pc};
         t->frames[i] = t->fresh_frames[from];
         t->where[where_of(slot)] = (u8)i;
     }
@@ -279,7 +290,7 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
     t->fresh_more.any = false;
     for (;;) {
         u32 j = t->where[where_of(at.slot)];
-        if (t->places[j].slot == at.slot && t->places[j].pc == at.pc && LIKELY(j < candidates) &&
+        if (places(t)[j].slot == at.slot && places(t)[j].pc == at.pc && LIKELY(j < candidates) &&
             LIKELY(!t->last_cut || j + 1 + n >= limit) &&
             (LIKELY(!t->more.any) || !has_more(&t->more, j) || !t->more.of[j].rbp_matters ||
              t->more.of[j].rbp == word(rbp.slot))) {
