@@ -116,7 +116,9 @@ enum unwind_result unwind_step(const struct unwind_means *means, struct unwind_f
     for (u32 i = 0; i < CFI_REGISTERS; i++)
         if (!recover(&row.rules[i], i, cfa, f->registers, memory, &caller[i]))
             return UNWIND_LOST;
-    if (caller[CFI_RSP] <= f->registers[CFI_RSP] && !row.signal_frame && !f->exact)
+    /* The caller may be on a stack below: code that runs a function on a stack of its own is found
+     * through rbp or the like. What goes round in a circle ends at the caller's limit. */
+    if (caller[CFI_RSP] == f->registers[CFI_RSP] && caller[CFI_RA] == pc)
         return UNWIND_LOST;
     memcpy(f->registers, caller, sizeof caller);
     f->exact = row.signal_frame;

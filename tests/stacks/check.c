@@ -24,7 +24,8 @@
 #include "track/walk.h"
 
 enum { DEEP = 2048, SHOWN = 3, TEXT = 2 };
-enum verdict { NO_OPINION = -1, WRONG = 0, RIGHT = 1 };
+/* DOUBTFUL: less likely to be right than a stack that is judged RIGHT at that moment. */
+enum verdict { NO_OPINION = -1, WRONG = 0, RIGHT = 1, DOUBTFUL = 2 };
 
 typedef int judge_function(const u64 *pcs, u32 count, bool cut);
 
@@ -207,7 +208,8 @@ static void compare(u32 node, u64 from)
     if (equal)
         return;
     bool none = PEEK(&judge_of_all) && of_mine != WRONG && possible(mine) && !possible(theirs);
-    if (none || (of_mine == RIGHT && judge(&theirs) == WRONG))
+    enum verdict of_theirs = judge(&theirs);
+    if (none || (of_mine == RIGHT && (of_theirs == WRONG || of_theirs == DOUBTFUL)))
         count(&overruled);
     else if (count(&differences) < SHOWN)
         show("different", &mine, &theirs);

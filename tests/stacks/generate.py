@@ -269,7 +269,7 @@ struct Error : std::runtime_error {
 
 def catching(unit):
     d = unit.draw
-    what = d.choice(["const std::exception &", "const Error &", "...", "Error"])
+    what = d.choice(["const std::exception &", "const Error &", "...", "Error &"])
     again = "if (catchers > 0 && world_draw(w, 3) == 0) { c->jump = jump; throw; }"
     guard = f"Guard guard{{w, level, {d.choice(['true', 'false'])}}};" if d.random() < 0.5 else ""
     define(unit, f"struct context *c = w->now; struct jump *jump = c->jump;\n"

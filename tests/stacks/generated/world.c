@@ -7,8 +7,8 @@
  * come at any instruction, in microseconds (0 = none).
  * How it judges: each return address is looked up in the symbol tables of the files of the program;
  * the numbered functions among them must be those of the shadow, in order, and all of them where
- * the stack was not cut. Stacks taken in the handler of the asynchronous signal are not judged:
- * that a function has begun is told some instructions after its first.
+ * the stack was not cut. Stacks taken in the handler of the asynchronous signal are judged by their
+ * outer part only: that a function has begun is told some instructions after its first.
  */
 #include <dlfcn.h>
 #include <elf.h>
@@ -176,12 +176,37 @@ static unsigned id_at(unsigned long pc)
 
 static unsigned long trampoline; /* what a handler returns to */
 
+/* At any instruction: that a function has begun or ended may not have been told yet. So the chain is
+ * compared from its outermost function inwards. */
+static int judge_roughly(const struct context *c, const unsigned long *pcs, unsigned count)
+{
+    unsigned ids[1024], n = 0, at = 0, beyond = 0;
+    int exact = 0;
+    for (unsigned i = 0; i < count && n < 1024; i++) {
+        unsigned id = id_at(exact ? pcs[i] : pcs[i] - 1);
+        exact = pcs[i] == trampoline;
+        beyond = id ? 0 : beyond + 1;
+        if (id)
+            ids[n++] = id;
+    }
+    while (n > 0 && at < c->top) {
+        unsigned told = c->shadow[at++];
+        if ((told & ~(unsigned)SHADOW_MAYBE) == ids[n - 1])
+            n--;
+        else if (!(told & SHADOW_MAYBE))
+            break;
+    }
+    return n <= 1 && beyond > 0 ? 1 : 2;
+}
+
 static int judge(const unsigned long *pcs, unsigned count, _Bool cut)
 {
     struct world *w = self;
-    if (!w || in_async)
+    if (!w)
         return -1;
     const struct context *c = w->now;
+    if (in_async)
+        return cut ? -1 : judge_roughly(c, pcs, count);
     unsigned at = c->top, beyond = 0;
     int exact = 0;
     for (unsigned i = 0; i < count; i++) {

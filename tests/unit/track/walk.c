@@ -292,6 +292,43 @@ static void in_coroutines(void **unused)
     check();
 }
 
+/* Runs a function on a stack of its own, and comes back; as some libraries do for deep recursion. */
+void walk_on_stack(void *top, void (*function)(void));
+__asm__("walk_on_stack:\n\t.cfi_startproc\n\tpushq %rbp\n\t.cfi_def_cfa_offset 16\n\t"
+        ".cfi_offset %rbp, -16\n\tmovq %rsp, %rbp\n\t.cfi_def_cfa_register %rbp\n\t"
+        "movq %rdi, %rsp\n\tcall *%rsi\n\tleave\n\t.cfi_def_cfa %rsp, 8\n\tret\n\t"
+        ".cfi_endproc\n\t.type walk_on_stack, @function\n\t.size walk_on_stack, .-walk_on_stack");
+
+static char *second_top;
+
+static void wander_there(void)
+{
+    u64 state = seed;
+    for (u32 i = 0; i < 20; i++)
+        wander(&state, 6);
+}
+
+static void go_on_on_the_second(void)
+{
+    probe();
+    walk_on_stack(second_top, wander_there);
+    probe();
+}
+
+static void on_stacks_above_and_below_each_other(void **unused)
+{
+    (void)unused;
+    enum { BYTES = 1 << 18 };
+    char *stacks = malloc(2 * BYTES);
+    char *tops[2] = {stacks + BYTES, stacks + 2 * BYTES};
+    for (int i = 0; i < 2; i++) {
+        second_top = (char *)((u64)tops[1 - i] & ~15ul);
+        walk_on_stack((char *)((u64)tops[i] & ~15ul), go_on_on_the_second);
+    }
+    free(stacks);
+    check();
+}
+
 static jmp_buf home;
 static NOINLINE void jump_out(u64 *state, u32 depth)
 {
@@ -411,6 +448,7 @@ int main(void)
         cmocka_unit_test(through_a_signal_frame),
         cmocka_unit_test(through_a_signal_frame_on_another_stack),
         cmocka_unit_test(in_coroutines),
+        cmocka_unit_test(on_stacks_above_and_below_each_other),
         cmocka_unit_test(across_longjmp),
         cmocka_unit_test(in_threads),
         cmocka_unit_test(from_an_interrupted_context),
