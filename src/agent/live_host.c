@@ -30,6 +30,7 @@ static bool list_blocks(struct snapshot_writer *w, const struct freeze_request *
 {
     if (!snapshot_writer_begin(w, freeze_estimate_bytes()))
         return err_set(e, STATUS_NO_MEMORY, "no address space for a snapshot");
+    track_trim();
     if (freeze_list(w, r, e))
         return true;
     snapshot_writer_abandon(w);
@@ -42,6 +43,7 @@ static bool take_image(struct snapshot_writer *w, const struct freeze_request *r
     struct freeze_report report;
     if (!snapshot_writer_begin(w, freeze_image_estimate_bytes()))
         return err_set(e, STATUS_NO_MEMORY, "no address space for an image");
+    track_trim();
     track_collapse();
     if (freeze_image(w, r, &report, e)) {
         *held = report.held;
@@ -147,6 +149,7 @@ static bool host_stats(void *context, struct host_stats *stats, struct err *e)
     struct track_counters c;
     (void)context;
     (void)e;
+    track_trim();
     track_counters(&c);
     *stats = (struct host_stats){
         .live_blocks = c.live_blocks,

@@ -129,6 +129,7 @@ static void forget_page(struct thread *t, u64 lo, u64 hi)
 NOINLINE void custom_forget_inside(struct thread *t, const void *p)
 {
     struct track_block outer;
+    index_settle();
     if (!p || !track_at((u64)p, false, &outer))
         return;
     u64 at = ROUND_UP(outer.addr, 8ul), end = outer.addr + outer.size;

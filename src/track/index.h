@@ -119,6 +119,11 @@ static ALWAYS_INLINE bool index_put(struct index *x, u64 address, struct index_r
     return true;
 }
 
+/* Odd while pages are being given back and a record may be aside, see trim.c. */
+extern HIDDEN u32 index_trims;
+/* Waits until it is even. */
+void index_settle(void);
+
 /* Erases the block that begins at `address` and returns what was known of it; a word of 0 when none
  * does. */
 static ALWAYS_INLINE struct index_record index_take(struct index *x, u64 address)

@@ -63,6 +63,7 @@ static bool change(struct thread *t, const struct index *x, u64 at, bool set_tag
 static bool change_either(struct thread *t, const void *p, bool set_tag, u32 tag, bool ignored)
 {
     struct track_block b;
+    index_settle();
     return change(t, &index_custom, ROUND_DOWN((u64)p, 8ul), set_tag, tag, ignored) ||
            change(t, blocks_index((u64)p, &b), (u64)p, set_tag, tag, ignored);
 }

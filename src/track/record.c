@@ -61,7 +61,7 @@ NOINLINE bool record_special_death(struct thread *t, const void *p, struct index
     POKE(&t->frees, t->frees + 1);
     if (sample_lacks(p))
         return false;
-    *r = blocks_take((u64)p);
+    *r = record_take(t, p);
     if (!r->word)
         return false;
     sample_remove(p);

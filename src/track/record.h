@@ -80,11 +80,24 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
                (struct index_record){record_word(t, (u64)p, size, origin), size});
 }
 
+/* The rest of record_take, where the record was not found or pages of the index have been given back
+ * since last time: `r` is what was taken. */
+struct index_record record_take_again(struct thread *t, const void *p, struct index_record r);
+
+/* The record of a block that is about to be given back, erased; a word of 0 when there is none. */
+static ALWAYS_INLINE struct index_record record_take(struct thread *t, const void *p)
+{
+    struct index_record r = blocks_take((u64)p);
+    if (UNLIKELY(!r.word || PEEK(&index_trims) != t->trims_seen))
+        return record_take_again(t, p, r);
+    return r;
+}
+
 /* A block that is about to be given back. false when it was never recorded. Not when sampling. */
 static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct index_record *r)
 {
     BUMP(&t->frees, 1);
-    *r = blocks_take((u64)p);
+    *r = record_take(t, p);
     if (UNLIKELY(!r->word))
         return false;
     record_count(t, -1, -(i64)r->size);

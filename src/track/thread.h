@@ -55,6 +55,7 @@ struct thread {
     u8 until_tick; /* allocations until the clock is looked at again */
     u8 tick_period;
     u64 moving, moving_bytes; /* in realloc: the old block, erased; the new is not yet recorded */
+    u32 trims_seen; /* of the index, see trim.c */
     u32 number; /* 1.., THREAD_NUMBER_MAX for all beyond */
     int tid;
 

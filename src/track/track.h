@@ -99,6 +99,9 @@ u32 track_list(struct track_cursor *c, struct track_block *out, u32 max);
 /* The live block of that sort that begins at `address`; false when none does. */
 bool track_at(u64 address, bool custom, struct track_block *out);
 
+/* agent: gives back memory of the recorder's that blocks have left. Threads run on. */
+void track_trim(void);
+
 /* Before the process is cloned: makes the recorder's memory quick to clone. Takes
  * a tenth of a second for each 200 MB of it, where it is not yet. */
 void track_collapse(void);

@@ -5,6 +5,8 @@ Context: test. Two snapshots of an idle process differ in nothing, although a hu
 script that allocates lie between them; and what a script keeps in `data` is in no figure.
 """
 
+import os
+
 from harness import Program, check, main, numbers, victim
 
 SAME = """
@@ -91,6 +93,23 @@ def test_many_threads_and_prints_leave_no_trace():
         for _ in range(3):
             found = numbers(program.run(noisy, seconds=30).body)
             check(found["same"] == 1 and not found["new"], "nothing changed", found)
+
+
+def test_memory_goes_back_as_the_heap_shrinks():
+    """Where the kernel (5.7) can take pages out of a mapping."""
+    release = tuple(int(n) for n in os.uname().release.split(".")[:2])
+    kept = release < (5, 7)
+    with busy_puppet() as program:
+        before = numbers(program.run(STATS).body)
+        program.ask("node 1000000")
+        full = numbers(program.run(STATS).body)
+        program.ask("drop")
+        after = numbers(program.run(STATS).body)
+        grown = full["overhead_bytes"] - before["overhead_bytes"]
+        left = after["overhead_bytes"] - before["overhead_bytes"]
+        check(grown >= 1000000 * 16, "a million blocks cost something", grown)
+        check(kept or left < 1 << 20, "and nothing once they are gone", left)
+        check(after["live_blocks"] < before["live_blocks"], "the blocks are gone", after)
 
 
 if __name__ == "__main__":
