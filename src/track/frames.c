@@ -53,9 +53,9 @@ static bool pack_rbp(const struct cfi_rule *rbp, u64 *depth)
 static u64 read_rule(struct thread *t, u64 pc, u32 *incarnation)
 {
     struct cfi_row row;
-    const struct track_module *m = pc > PAGE_BYTES ? modules_find(t, pc - 1) : NULL;
+    const struct track_module *m = modules_find(t, pc - 1);
     if (!m)
-        return pack(pc > PAGE_BYTES ? RULE_LOST : RULE_END, 0, 0);
+        return pack(RULE_LOST, 0, 0);
     *incarnation = m->incarnation & FRAME_INCARNATION_MAX;
     if (!cfi_find(m, pc - 1, &row))
         return pack(cfi_is_entry(m, pc) ? RULE_END : RULE_LOST, 0, 0);
@@ -81,19 +81,26 @@ static u64 read_rule(struct thread *t, u64 pc, u32 *incarnation)
     if (!pack_rbp(rbp, &depth) || !fits(row.cfa_offset, 1 << 22))
         return full;
     if (row.cfa_register == CFI_RSP)
-        return row.cfa_offset <= 0 || depth > (u64)row.cfa_offset ? full : pack(RULE_SP, row.cfa_offset, depth);
+        return row.cfa_offset <= 0 || depth > (u64)row.cfa_offset
+                   ? full
+                   : pack(RULE_SP, row.cfa_offset, depth);
     if (row.cfa_register == CFI_RBP)
         return pack(RULE_BP, row.cfa_offset, depth);
     return full;
 }
 
+static size_t table_bytes(u64 slots)
+{
+    return ROUND_UP(offsetof(struct frame_table, slots) + slots * sizeof(struct frame_slot),
+                    PAGE_BYTES);
+}
+
 static struct frame_table *new_table(u64 slots)
 {
-    size_t bytes = ROUND_UP(
-        offsetof(struct frame_table, slots) + slots * sizeof(struct frame_slot), PAGE_BYTES);
+    size_t bytes = table_bytes(slots);
     struct frame_table *fresh = sys_map(bytes);
     if (fresh) {
-        fresh->mask = slots - 1;
+        fresh->mask = (slots - 1) * sizeof(struct frame_slot);
         __atomic_fetch_add(&shared.table_bytes, bytes, __ATOMIC_RELAXED);
     }
     return fresh;
@@ -109,12 +116,16 @@ bool frames_start(void)
     return frames_table != NULL;
 }
 
+static u64 slot_count(const struct frame_table *table)
+{
+    return table->mask / sizeof(struct frame_slot) + 1;
+}
+
 /* The slot of an address, taken for it if it has none; NULL when the table is full. */
 static struct frame_slot *slot_of(struct frame_table *table, u64 pc, bool take)
 {
-    u64 at = frames_hash(pc);
-    for (u64 i = 0; i <= table->mask; i++) {
-        struct frame_slot *slot = &table->slots[(at + i) & table->mask];
+    for (u64 i = 0; i < slot_count(table); i++) {
+        struct frame_slot *slot = frames_slot(table, pc, i);
         u64 there = PEEK(&slot->pc);
         if (!there) {
             if (!take)
@@ -136,24 +147,27 @@ static void grow(struct frame_table *old)
     if (__atomic_exchange_n(&shared.growing, 1, __ATOMIC_ACQUIRE))
         return;
     struct frame_table *fresh =
-        ACQUIRE(&frames_table) == old ? new_table((old->mask + 1) * 4) : NULL;
+        ACQUIRE(&frames_table) == old ? new_table(slot_count(old) * 2) : NULL;
     if (fresh) {
-        for (u64 i = 0; i <= old->mask; i++) {
+        for (u64 i = 0; i < slot_count(old); i++) {
             u64 rule = ACQUIRE(&old->slots[i].rule);
             if (rule)
                 POKE(&slot_of(fresh, PEEK(&old->slots[i].pc), true)->rule, rule);
         }
-        /* The old table stays mapped: someone may be reading it. All of them together are a third
-         * of the last. What was forgotten in it meanwhile is forgotten in the new one, too: either
+        /* What was forgotten in the old one meanwhile is forgotten in the new one, too: either
          * frames_forget sees the new one, or it is seen here. */
         __atomic_store_n(&frames_table, fresh, __ATOMIC_SEQ_CST);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        for (u64 i = 0; i <= fresh->mask; i++) {
+        for (u64 i = 0; i < slot_count(fresh); i++) {
             struct frame_slot *was =
                 fresh->slots[i].pc ? slot_of(old, PEEK(&fresh->slots[i].pc), false) : NULL;
             if (was && !PEEK(&was->rule))
                 POKE(&fresh->slots[i].rule, 0);
         }
+        /* The old one stays mapped, for someone may be looking into it; he finds nothing. */
+        u64 gone = table_bytes(slot_count(old)) - PAGE_BYTES;
+        sys_discard((char *)old + PAGE_BYTES, gone);
+        __atomic_fetch_sub(&shared.table_bytes, gone, __ATOMIC_RELAXED);
     }
     RELEASE(&shared.growing, 0);
 }
@@ -171,20 +185,22 @@ static u32 add_frame(u64 code)
 
 NOINLINE struct frame_found frames_miss(struct thread *t, u64 pc)
 {
+    if (pc < PAGE_BYTES)
+        return frames_unpack(pack(RULE_END, 0, 0));
     struct frame_table *table = ACQUIRE(&frames_table);
-    struct frame_slot *slot = pc ? slot_of(table, pc, false) : NULL;
+    struct frame_slot *slot = slot_of(table, pc, false);
     u64 rule = slot ? ACQUIRE(&slot->rule) : 0, none = 0;
     if (rule)
         return frames_unpack(rule);
     u32 incarnation = 0;
     rule = read_rule(t, pc, &incarnation);
-    if (PEEK(&table->used) * 2 > table->mask) {
+    if (PEEK(&table->used) * 2 > slot_count(table)) {
         grow(table);
         table = ACQUIRE(&frames_table);
     }
     u32 number = add_frame((pc & FRAME_CODE_MASK) | (u64)incarnation << FRAME_CODE_BITS);
     rule |= (u64)number << FRAME_RULE_BITS;
-    slot = pc && number != FRAME_UNKNOWN ? slot_of(table, pc, true) : NULL;
+    slot = number != FRAME_UNKNOWN ? slot_of(table, pc, true) : NULL;
     /* another thread may have been faster: then its number is the one */
     if (slot && !__atomic_compare_exchange_n(&slot->rule, &none, rule, false, __ATOMIC_ACQ_REL,
                                              __ATOMIC_ACQUIRE))
@@ -196,7 +212,7 @@ void frames_forget(u64 lo, u64 hi)
 {
     __atomic_fetch_add(&frames_generation, 1, __ATOMIC_ACQ_REL);
     for (struct frame_table *table = ACQUIRE(&frames_table), *now; table; table = now) {
-        for (u64 i = 0; i <= table->mask; i++) {
+        for (u64 i = 0; i < slot_count(table); i++) {
             u64 pc = PEEK(&table->slots[i].pc);
             /* a return address may be the first after a module's last byte */
             if (pc > lo && pc <= hi)

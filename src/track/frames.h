@@ -68,8 +68,9 @@ struct frame_slot {
     u64 rule; /* with the frame's number above it; 0 = not known yet, or the code is gone */
 };
 struct frame_table {
-    u64 mask, used;
-    struct frame_slot slots[]; /* mask + 1 */
+    u64 mask; /* bytes from the first slot to the last */
+    u64 used;
+    struct frame_slot slots[];
 };
 /* By number: return address, 48 bits | 12 bits above: incarnation of its module. [0] is unused. */
 extern u64 *frames_code;
@@ -85,9 +86,11 @@ struct frame_found {
 };
 struct frame_found frames_miss(struct thread *t, u64 pc);
 
-static ALWAYS_INLINE u64 frames_hash(u64 pc)
+/* The i-th slot in which the frame of an address may be. */
+static ALWAYS_INLINE struct frame_slot *frames_slot(struct frame_table *table, u64 pc, u64 i)
 {
-    return (pc * 0x9e3779b97f4a7c15ul) >> 20;
+    u64 h = (pc * 0x9e3779b97f4a7c15ul >> 20) + i * sizeof(struct frame_slot);
+    return (struct frame_slot *)((char *)table->slots + (h & table->mask));
 }
 
 static ALWAYS_INLINE struct frame_found frames_unpack(u64 rule)
@@ -95,15 +98,21 @@ static ALWAYS_INLINE struct frame_found frames_unpack(u64 rule)
     return (struct frame_found){rule, (u32)(rule >> FRAME_RULE_BITS)};
 }
 
-/* The frame of a return address. */
-static ALWAYS_INLINE struct frame_found frames_find(struct thread *t, u64 pc)
+/* The frame of a return address; for one that can be none (below the first page) number 0 and
+ * RULE_END. The table: frames_table, of this moment. */
+static ALWAYS_INLINE struct frame_found frames_find(struct frame_table *table, struct thread *t,
+                                                    u64 pc)
 {
-    struct frame_table *table = ACQUIRE(&frames_table);
-    const struct frame_slot *slot = &table->slots[frames_hash(pc) & table->mask];
+    const struct frame_slot *slot = frames_slot(table, pc, 0);
     u64 rule = ACQUIRE(&slot->rule);
     if (LIKELY(PEEK(&slot->pc) == pc && rule))
         return frames_unpack(rule);
     return frames_miss(t, pc);
+}
+
+static inline u32 frames_number(struct thread *t, u64 pc)
+{
+    return frames_find(ACQUIRE(&frames_table), t, pc).number;
 }
 
 /* Code in [lo, hi) is gone. */

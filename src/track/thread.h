@@ -40,9 +40,9 @@ struct walk_more {
                          registers */
 };
 struct walk_mores {
-    bool any;                        /* a bit may be set */
-    u64 bits[STACK_LIMIT_MAX / 64];  /* of each frame: is its `of` more than nothing? */
-    struct walk_more of[STACK_LIMIT_MAX];
+    bool any;                           /* a bit may be set */
+    u64 bits[STACK_LIMIT_MAX / 64 + 1]; /* of each frame: is its `of` more than nothing? */
+    struct walk_more of[STACK_LIMIT_MAX + 1]; /* of the fresh ones also that of the next */
 };
 enum {
     WALK_SLOTS = 1 << 11,

@@ -89,8 +89,7 @@ static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
 /* Where the value of rbp in the frame that the walk is at can be read, and since which of the
  * fresh frames it is that. */
 struct rbp_span {
-    u64 slot;
-    u32 since;
+    u64 slot, since;
 };
 
 /* What more there is of fresh frame i, to be filled in. */
@@ -108,28 +107,29 @@ static struct walk_more *note_more(struct thread *t, u32 i)
 
 /* A frame further out is found through the value of rbp: it matters in the fresh frames before
  * `end` that have the same. */
-static NOINLINE void rbp_matters(struct thread *t, const struct rbp_span *rbp, u32 end)
+static NOINLINE void rbp_matters(struct thread *t, struct rbp_span rbp, u32 end)
 {
-    for (u32 i = rbp->since; i < end; i++) {
+    for (u32 i = (u32)rbp.since; i < end; i++) {
         struct walk_more *m = note_more(t, i);
         m->rbp_matters = true;
-        m->rbp = word(rbp->slot);
-        m->rbp_slot = i == rbp->since ? rbp->slot : 0;
+        m->rbp = word(rbp.slot);
+        m->rbp_slot = i == rbp.since ? rbp.slot : 0;
     }
 }
 
 /* The walk is at the state of place j after `n` fresh frames, but it has read it elsewhere. */
-static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, const struct rbp_span *rbp,
-                            u64 cfa_slot)
+static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, struct rbp_span rbp)
 {
     struct walk_more *m = &t->more.of[j];
+    const struct walk_mores *fresh = &t->fresh_more;
+    u64 cfa_slot = fresh->any && has_more(fresh, n) ? fresh->of[n].cfa_slot : 0;
     if (!has_more(&t->more, j)) {
         if (!cfa_slot)
             return;
         *m = (struct walk_more){0};
     }
     m->cfa_slot = cfa_slot;
-    m->rbp_slot = rbp->since == n ? rbp->slot : 0;
+    m->rbp_slot = rbp.since == n ? rbp.slot : 0;
     t->more.bits[j / 64] |= 1ul << j % 64;
     t->more.any = true;
     if (m->rbp_matters)
@@ -194,7 +194,7 @@ static ALWAYS_INLINE u32 adopt(struct thread *t, u32 kept, u32 fresh_count, u32 
         adopt_more(t, kept, fresh_count);
     u32 i = kept;
     for (u32 from = fresh_count; from-- > 0; i++) {
-        /* word by word, as they were written just now: a read of both at once would wait for that */
+        /* word by word, as they were written just now: one read of both would wait for that */
         u64 slot = PEEK(&t->fresh_places[from].slot), pc = PEEK(&t->fresh_places[from].pc);
         places(t)[i] = (struct walk_place){slot, pc};
         t->frames[i] = t->fresh_frames[from];
@@ -230,12 +230,12 @@ static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
     while (reached && n < walk_limit) {
         u64 pc = f.registers[CFI_RA];
         result = unwind_step(&means, &f);
-        t->fresh_frames[n++] = frames_find(t, pc).number;
+        t->fresh_frames[n++] = frames_number(t, pc);
         if (result != UNWIND_STEPPED)
             break;
     }
     if (!reached)
-        t->fresh_frames[n++] = frames_find(t, origin->pc).number;
+        t->fresh_frames[n++] = frames_number(t, origin->pc);
     if (result == UNWIND_LOST)
         t->cut_stacks++;
     for (u32 i = 0; i < n; i++)
@@ -247,26 +247,32 @@ static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
     return node;
 }
 
-/* Finds the frame behind one that is found through rbp. */
-static NOINLINE bool step_by_rbp(struct thread *t, u64 rule, u64 sp, u32 n, struct rbp_span *rbp,
-                                 u64 *cfa_slot, u64 *cfa)
+/* The way from a frame that is found through rbp to the next one: its CFA, 0 when that cannot be,
+ * and then where rbp is. */
+struct rbp_step {
+    u64 cfa;
+    struct rbp_span rbp;
+};
+
+/* Leaves fresh frame n, whose stack pointer is `sp`. */
+static NOINLINE struct rbp_step step_by_rbp(struct thread *t, u64 rule, u64 sp, u32 n,
+                                            struct rbp_span rbp)
 {
-    u64 base = word(rbp->slot), hi = t->stacks[0].hi - 8, at = base + (u64)rule_cfa_offset(rule);
-    bool aligned = rule_kind(rule) == RULE_ALIGNED;
-    rbp_matters(t, rbp, n + 1);
-    if (aligned) {
-        if (at < sp || at >= hi || (at & 7) || base < sp || base >= hi || (base & 7))
-            return false;
-        *cfa_slot = at;
-        at = word(at);
-    }
-    if (at <= sp || at > hi || (at & 7))
-        return false;
+    u64 base = word(rbp.slot), hi = t->stacks[0].hi - 8, cfa = base + (u64)rule_cfa_offset(rule);
     u64 depth = rule_rbp_depth(rule);
-    if (aligned || depth)
-        *rbp = (struct rbp_span){aligned ? base : at - depth, n + 1};
-    *cfa = at;
-    return rbp->slot >= sp - 8 || !depth;
+    rbp_matters(t, rbp, n + 1);
+    if (rule_kind(rule) == RULE_ALIGNED) {
+        if (cfa < sp || cfa >= hi || (cfa & 7) || base < sp || base >= hi || (base & 7))
+            return (struct rbp_step){0};
+        note_more(t, n + 1)->cfa_slot = cfa;
+        cfa = word(cfa);
+        rbp = (struct rbp_span){base, n + 1};
+    } else if (depth) {
+        rbp = (struct rbp_span){cfa - depth, n + 1};
+    }
+    if (cfa <= sp || cfa > hi || (cfa & 7) || (depth && rbp.slot < sp - 8))
+        return (struct rbp_step){0};
+    return (struct rbp_step){cfa, rbp};
 }
 
 u32 walk_capture(struct thread *t, const struct walk_origin *origin)
@@ -277,10 +283,11 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         !unwind_on_stack(t, at.slot)) {
         t->last_count = 0;
         t->cut_stacks++;
-        t->frames[0] = frames_find(t, origin->pc).number | TRIE_CUT;
+        t->frames[0] = frames_number(t, origin->pc) | TRIE_CUT;
         return trie_intern(&t->room, 0, t->frames, 1, t->nodes);
     }
-    u64 hi = t->stacks[0].hi - 8, cfa_slot = 0;
+    u64 hi = t->stacks[0].hi - 8;
+    struct frame_table *table = ACQUIRE(&frames_table);
     u32 generation = ACQUIRE(&frames_generation);
     if (UNLIKELY(t->last_generation != generation)) {
         t->last_generation = generation;
@@ -295,44 +302,40 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
             (LIKELY(!t->more.any) || !has_more(&t->more, j) || !t->more.of[j].rbp_matters ||
              t->more.of[j].rbp == word(rbp.slot))) {
             if (LIKELY(intact(t, (i32)j, &candidates))) {
-                if (UNLIKELY(t->more.any || cfa_slot))
-                    rejoin(t, j, n, &rbp, cfa_slot);
+                if (UNLIKELY(t->more.any | t->fresh_more.any))
+                    rejoin(t, j, n, rbp);
                 t->last_count = j + 1;
                 return n == 0 ? t->nodes[j] : adopt(t, j + 1, n, limit, false);
             }
         }
         if (UNLIKELY(n == limit))
             return adopt_all(t, n, true);
-        if (UNLIKELY(at.pc < PAGE_BYTES))
-            return adopt_all(t, n, false);
-        struct frame_found found = frames_find(t, at.pc);
+        struct frame_found found = frames_find(table, t, at.pc);
         t->fresh_frames[n] = found.number;
         t->fresh_places[n] = at;
-        if (UNLIKELY(cfa_slot)) {
-            note_more(t, n)->cfa_slot = cfa_slot;
-            cfa_slot = 0;
-        }
-        u64 sp = at.slot + 8, cfa;
+        u64 sp = at.slot + 8;
         if (LIKELY(rule_kind(found.rule) == RULE_SP)) {
-            u64 depth = rule_rbp_depth(found.rule);
-            cfa = sp + rule_sp_offset(found.rule);
+            u64 depth = rule_rbp_depth(found.rule), cfa = sp + rule_sp_offset(found.rule);
             if (UNLIKELY(cfa > hi))
                 return capture_full(t, origin);
             n++;
             rbp.slot = depth ? cfa - depth : rbp.slot;
             rbp.since = depth ? n : rbp.since;
+            at.slot = cfa - 8;
         } else if (rule_uses_rbp(found.rule)) {
-            if (!step_by_rbp(t, found.rule, sp, n++, &rbp, &cfa_slot, &cfa))
+            struct rbp_step step = step_by_rbp(t, found.rule, sp, n++, rbp);
+            if (!step.cfa)
                 return capture_full(t, origin);
+            rbp = step.rbp;
+            at.slot = step.cfa - 8;
         } else if (rule_kind(found.rule) == RULE_END) {
-            return adopt_all(t, n + 1, false);
+            return adopt_all(t, n + (found.number != 0), false);
         } else if (rule_kind(found.rule) == RULE_LOST) {
             t->cut_stacks++;
             return adopt_all(t, n + 1, true);
         } else {
             return capture_full(t, origin);
         }
-        at.slot = cfa - 8;
         at.pc = word(at.slot);
     }
 }

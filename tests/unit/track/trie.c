@@ -34,7 +34,7 @@ static int number_frames(void **unused)
     struct thread *t = thread_settle();
     for (u32 level = 0; level < DEPTH; level++)
         for (u32 i = 0; i < 7u << (2 * level); i++)
-            frames_of[level][i] = frames_find(t, pc_of(i, level)).number;
+            frames_of[level][i] = frames_number(t, pc_of(i, level));
     return 0;
 }
 
@@ -110,7 +110,8 @@ static void a_known_stack_is_continued_in_place(void **unused)
     (void)unused;
     u32 outer[2] = {frame_of(1, 3), frame_of(2, 3)}, inner = frame_of(3, 3), other = frame_of(4, 3);
     u32 nodes[2], node = trie_intern(&room, 0, outer, 2, nodes), before = room.next;
-    u32 first = trie_intern(&room, node, &inner, 1, nodes), second = trie_intern(&room, node, &other, 1, nodes);
+    u32 first = trie_intern(&room, node, &inner, 1, nodes);
+    u32 second = trie_intern(&room, node, &other, 1, nodes);
     assert_int_equal(track_node(first).parent, node);
     assert_int_equal(track_node(second).parent, node);
     assert_int_not_equal(first, second);
@@ -138,7 +139,7 @@ static void wide_frames_are_frames_like_others(void **unused)
     (void)unused;
     u32 plain = frame_of(7, 2), large = 0, node = 0;
     for (u32 i = 0; large <= 1 << 15; i++)
-        large = frames_find(thread_settle(), 0x7f0000000000 + i).number;
+        large = frames_number(thread_settle(), 0x7f0000000000 + i);
     const u32 stacks[][4] = {
         {plain, large, plain, large},
         {plain, large, large, plain},
