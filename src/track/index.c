@@ -12,6 +12,8 @@ struct index index_main, index_small, index_large, index_custom;
 
 enum { PAGE_SLOTS = PAGE_BYTES / sizeof(u64), READ_TRIES = 1000 };
 
+static bool any_leaf; /* before the first one, the tables need not be looked at */
+
 u64 index_leaf_slots(const struct index *x)
 {
     return 1ul << (INDEX_REGION_BITS - index_shift(x));
@@ -77,13 +79,14 @@ COLD u64 *index_make_leaf(struct index *x, u64 address)
     }
     if (!fill((void **)&table->leaf[at], index_leaf_bytes(x)))
         return NULL;
+    POKE(&any_leaf, true);
     __atomic_fetch_or(&table->made[at / 64], 1ul << at % 64, __ATOMIC_RELEASE);
     return index_slot(x, address);
 }
 
 u64 index_next_region(const struct index *x, u64 region)
 {
-    while (region < INDEX_REGIONS) {
+    while (region < INDEX_REGIONS && PEEK(&any_leaf)) {
         const struct index_table *table = table_of(x, region / INDEX_NEAR_REGIONS);
         u64 at = region % INDEX_NEAR_REGIONS;
         u64 bits = table ? ACQUIRE(&table->made[at / 64]) >> at % 64 : 0;
