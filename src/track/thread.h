@@ -79,6 +79,7 @@ struct thread {
 
     struct {
         u64 lo, hi;
+        u64 lasting; /* end of the part that is there as long as the thread: its own stack; or 0 */
     } stacks[THREAD_STACK_RANGES]; /* mappings that its stacks lie in, latest first */
     struct trie_room room;
     u32 last_count;

@@ -5,10 +5,22 @@
  * Context: hot (cold path of it).
  */
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "modules.h"
 #include "thread.h"
 #include "unwind.h"
+
+/* The end of the thread's own stack in that mapping, which is there as long as the thread; 0 when
+ * any of it may be gone at any time. The kernel put something above the first thread's; above
+ * another's glibc keeps, in the same memory, what the thread pointer points to. */
+static u64 lasting_end(u64 lo, u64 hi)
+{
+    u64 above = getauxval(AT_RANDOM);
+    if (sys_gettid() != sys_getpid())
+        __asm__("mov %%fs:0, %0" : "=r"(above)); /* psABI: it points to itself */
+    return above >= lo && above < hi ? above : 0;
+}
 
 /* Stacks are whole mappings: the thread's own, an alternate one, a coroutine's. Those met last are
  * remembered, since to look one up takes a read of /proc/self/maps. */
@@ -30,6 +42,7 @@ bool unwind_on_stack(struct thread *t, u64 address)
     memmove(&t->stacks[1], &t->stacks[0], (THREAD_STACK_RANGES - 1) * sizeof t->stacks[0]);
     t->stacks[0].lo = lo;
     t->stacks[0].hi = hi;
+    t->stacks[0].lasting = lasting_end(lo, hi);
     return true;
 }
 

@@ -55,10 +55,25 @@ static ALWAYS_INLINE u64 change(const struct walk_place *p)
     return word(p->slot) ^ p->pc;
 }
 
+/* The same as intact() one place after the other: each is read when those before it have shown that
+ * it is on the stack. A coroutine's may be where a larger one was, which is no longer mapped. */
+static NOINLINE bool intact_in_order(struct thread *t, u32 i, u32 *broken)
+{
+    while (i-- > 0) {
+        const struct walk_place *p = &places(t)[i];
+        bool more = t->more.any && has_more(&t->more, i);
+        if ((more && !more_is_intact(&t->more.of[i], p->slot)) || change(p)) {
+            *broken = i;
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Is the outer part of the last stack, beyond place i, still as it was? On failure *broken is a
  * place that changed. They are compared a block at a time, the last one with guards in it, for it
  * is how often the processor guesses a branch wrong that decides what a walk costs. All slots lie
- * further out on the stack that we are on, so they can be read in any order. */
+ * further out on the thread's own stack, so they can be read in any order. */
 static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
 {
     const struct walk_place *all = places(t);
@@ -301,7 +316,9 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
             LIKELY(!t->last_cut || j + 1 + n >= limit) &&
             (LIKELY(!t->more.any) || !has_more(&t->more, j) || !t->more.of[j].rbp_matters ||
              t->more.of[j].rbp == word(rbp.slot))) {
-            if (LIKELY(intact(t, (i32)j, &candidates))) {
+            bool own = at.slot < t->stacks[0].lasting;
+            if (LIKELY(own) ? LIKELY(intact(t, (i32)j, &candidates))
+                            : intact_in_order(t, j, &candidates)) {
                 if (UNLIKELY(t->more.any | t->fresh_more.any))
                     rejoin(t, j, n, rbp);
                 t->last_count = j + 1;

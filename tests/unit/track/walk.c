@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -329,6 +330,42 @@ static void on_stacks_above_and_below_each_other(void **unused)
     check();
 }
 
+/* Calls itself n times, with frames of a page each, and then the function. */
+void walk_pages(u64 times, void (*function)(void));
+__asm__("walk_pages:\n\t.cfi_startproc\n\tsubq $4088, %rsp\n\t.cfi_adjust_cfa_offset 4088\n\t"
+        "testq %rdi, %rdi\n\tjz 1f\n\tdecq %rdi\n\tcall walk_pages\n\tjmp 2f\n1:\tcall *%rsi\n"
+        "2:\taddq $4088, %rsp\n\t.cfi_adjust_cfa_offset -4088\n\tret\n\t.cfi_endproc\n\t"
+        ".type walk_pages, @function\n\t.size walk_pages, .-walk_pages");
+
+static u64 pages_deep;
+
+static void go_deep(void)
+{
+    walk_pages(pages_deep, probe);
+}
+
+/* The smaller one has the same return address in the same place as the larger one had there, but
+ * the larger one's outer frames are no longer mapped. */
+static void on_a_stack_where_a_larger_one_was(void **unused)
+{
+    (void)unused;
+    enum { LARGE = 512, SMALL = 32, DEEP = 5 };
+    char *p = sys_map(LARGE * PAGE_BYTES);
+    assert_non_null(p);
+    for (u64 pages = SMALL; pages < SMALL + 3; pages++) {
+        pages_deep = LARGE - pages + DEEP;
+        walk_on_stack(p + LARGE * PAGE_BYTES, go_deep);
+        sys_unmap(p + pages * PAGE_BYTES, (LARGE - pages) * PAGE_BYTES);
+        pages_deep = DEEP;
+        walk_on_stack(p + pages * PAGE_BYTES, go_deep);
+        assert_ptr_equal(mmap(p, LARGE * PAGE_BYTES, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                         p);
+    }
+    sys_unmap(p, LARGE * PAGE_BYTES);
+    check();
+}
+
 static jmp_buf home;
 static NOINLINE void jump_out(u64 *state, u32 depth)
 {
@@ -449,6 +486,7 @@ int main(void)
         cmocka_unit_test(through_a_signal_frame_on_another_stack),
         cmocka_unit_test(in_coroutines),
         cmocka_unit_test(on_stacks_above_and_below_each_other),
+        cmocka_unit_test(on_a_stack_where_a_larger_one_was),
         cmocka_unit_test(across_longjmp),
         cmocka_unit_test(in_threads),
         cmocka_unit_test(from_an_interrupted_context),
