@@ -195,6 +195,27 @@ static bool host_stand(void *context, struct snapshot *s, struct err *e)
     return finish(context, &w, s, e);
 }
 
+static bool host_peak(void *context, struct snapshot *s, struct err *e)
+{
+    struct track_peak peak;
+    struct snapshot_writer w;
+    if (!track_peak_kept())
+        return err_set(e, STATUS_UNSUPPORTED, "the peak is not kept: heap.start{peak=true}, or start "
+                                              "the program with MOONHEAP_PEAK=1");
+    if (!track_peak_open(&peak))
+        return err_set(e, STATUS_NO_MEMORY, "the peak cannot be listed: out of memory");
+    struct freeze_request request = {.overhead_bytes = agent_books_overhead(),
+                                     .allocator_bytes = agent_books_allocator(),
+                                     .peak = &peak};
+    bool ok = snapshot_writer_begin(&w, freeze_peak_estimate_bytes(peak.count));
+    if (!ok)
+        err_set(e, STATUS_NO_MEMORY, "no address space for a snapshot");
+    else if (!(ok = freeze_list(&w, &request, e)))
+        snapshot_writer_abandon(&w);
+    track_peak_close(&peak);
+    return ok && finish(context, &w, s, e);
+}
+
 static bool host_reset_peak(void *context, struct err *e)
 {
     (void)context;
@@ -204,7 +225,7 @@ static bool host_reset_peak(void *context, struct err *e)
 }
 
 static bool host_record(void *context, const struct option_track *how, u32 stack_limit,
-                        struct err *e)
+                        bool keep_peak, struct err *e)
 {
     (void)context;
     (void)e;
@@ -212,6 +233,8 @@ static bool host_record(void *context, const struct option_track *how, u32 stack
         track_stop();
     else
         track_record(how, stack_limit);
+    if (keep_peak)
+        track_keep_peak();
     return true;
 }
 
@@ -260,6 +283,7 @@ void agent_live_host(struct agent_live *live, struct host *host)
         .snapshot = host_snapshot,
         .stats = host_stats,
         .stand = host_stand,
+        .peak = host_peak,
         .reset_peak = host_reset_peak,
         .record = host_record,
         .recording = host_recording,

@@ -17,6 +17,7 @@
     X(SIGNAL, signal, signal, "USR1", "signal that runs it: a name (USR1, RTMIN+3) or a number")   \
     X(OUT, out, text, "stderr", "where output goes: stderr, or a path where %p is the pid")        \
     X(TRACK, track, track, "full", "what is recorded: full, off or sample:BYTES")                  \
+    X(PEAK, peak, flag, "0", "1 keeps what the heap was made of at its peak, for heap.peak()")     \
     X(STACK, stack, stack, "64", "frames of a call stack that are kept, 1 to 256")                 \
     X(EVERY, every_ns, span, "0", "also run the script by timer, in seconds; 0 for never")         \
     X(SCRIPT_TIMEOUT, script_timeout_ns, span, "30", "most seconds that a run may take")           \

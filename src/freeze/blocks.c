@@ -23,6 +23,8 @@ static bool make_room(struct freeze_job *j)
 {
     struct freeze_blocks *b = &j->blocks;
     b->room = freeze_blocks_room();
+    if (j->peak)
+        b->room = j->peak->count < UINT32_MAX - 1 ? (u32)j->peak->count + 1 : UINT32_MAX - 2;
     b->addr = snapshot_writer_whole(j->w, SNAPSHOT_BLOCK_ADDR, b->room);
     b->size = snapshot_writer_whole(j->w, SNAPSHOT_BLOCK_SIZE, b->room);
     b->stack = snapshot_writer_whole(j->w, SNAPSHOT_BLOCK_STACK, b->room);
@@ -56,15 +58,18 @@ static u32 column_size(u64 size, u32 block, struct snapshot_big_size *big, u32 *
 struct source {
     struct track_cursor cursor;
     struct track_block *batch;
-    u32 at, count;
+    u64 at, count;
     u64 last;
-    bool told; /* there may be blocks */
+    bool told;  /* there may be blocks */
+    bool whole; /* the batch is all of it, and not ours */
 };
 
 /* The next block of the job; NULL at the end. */
 static const struct track_block *next_of(struct source *s, const struct freeze_job *j)
 {
     while (s->told) {
+        if (s->at == s->count && s->whole)
+            return NULL;
         if (s->at == s->count) {
             s->count = track_list(&s->cursor, s->batch, BATCH);
             s->at = 0;
@@ -137,6 +142,11 @@ static bool make_sources(struct freeze_job *j, struct source from[2], u64 batch_
     struct track_counters c;
     struct freeze_blocks *b = &j->blocks;
     track_counters(&c);
+    if (j->peak) {
+        from[0] = (struct source){
+            .told = true, .whole = true, .batch = j->peak->blocks, .count = j->peak->count};
+        return true;
+    }
     from[0] = (struct source){.told = true, .batch = sys_map(batch_bytes)};
     from[1] = (struct source){.told = c.custom_allocations > 0, .cursor.custom = true};
     if (!from[1].told)
@@ -161,7 +171,7 @@ bool freeze_blocks(struct freeze_job *j)
     if (ok)
         merge(j, from, big);
     for (u32 i = 0; i < 2; i++)
-        if (from[i].batch)
+        if (from[i].batch && !from[i].whole)
             sys_unmap(from[i].batch, batch_bytes);
 
     snapshot_writer_trim(j->w, SNAPSHOT_BIG_SIZES, b->big_count);

@@ -15,6 +15,7 @@ struct freeze_request {
     u64 overhead_bytes;  /* what the agent itself holds, for the snapshot's books */
     u64 allocator_bytes; /* what the program's allocator holds, 0 = unknown */
     const char *note;    /* one more remark for the snapshot's notes, NULL = none */
+    const struct track_peak *peak; /* freeze_list only: these blocks are listed instead; NULL = none */
     /* freeze_image only */
     u64 own_address;      /* an address in the data of our library, which holds nothing of the
                              program's; 0 = none */
@@ -47,6 +48,8 @@ struct freeze_report {
 bool freeze_list(struct snapshot_writer *w, const struct freeze_request *r, struct err *e);
 /* Bytes of address space that a writer should reserve for that and for names of functions. */
 u64 freeze_estimate_bytes(void);
+/* The same for a snapshot of a peak of so many blocks. */
+u64 freeze_peak_estimate_bytes(u64 blocks);
 
 /* The same with references, of one moment: stops all other threads for as long as it takes to clone
  * the process, and has the clone do the work. The writer must be fresh, with room for

@@ -74,6 +74,7 @@ struct freeze_job {
     struct snapshot_meta *meta;
     u32 epoch;       /* the last whose blocks are listed */
     u64 now_ns;      /* monotonic, when that epoch ended */
+    const struct track_peak *peak; /* what is listed instead of the live blocks, NULL = those */
     u64 *ignored;    /* addresses of blocks that are not to be called unreachable */
     u32 ignored_count;
     bool unreadable; /* the program's memory may not be read */

@@ -107,6 +107,21 @@ static int heap_threads(lua_State *L)
     return 1;
 }
 
+/* heap.peak(): a snapshot of the blocks that were there then. */
+static int heap_peak(lua_State *L)
+{
+    struct script *s = script_of(L);
+    struct err e = {0};
+    if (!s->host.peak)
+        return script_offline(L);
+    collect_forgotten(L, false);
+    struct bind_snapshot *b = script_push_snapshot(L);
+    if (!s->host.peak(s->host.context, &b->snapshot, &e))
+        return script_fail(L, &e);
+    script_snapshot_ready(L, b, s->host.live);
+    return 1;
+}
+
 static int heap_reset_peak(lua_State *L)
 {
     struct script *s = script_of(L);
@@ -121,13 +136,13 @@ static int heap_reset_peak(lua_State *L)
 
 /* --- recording ----------------------------------------------------------------------------- */
 
-static int record(lua_State *L, const struct option_track *how, u32 stack)
+static int record(lua_State *L, const struct option_track *how, u32 stack, bool keep_peak)
 {
     struct script *s = script_of(L);
     struct err e = {0};
     if (!s->host.record)
         return script_offline(L);
-    if (!s->host.record(s->host.context, how, stack, &e))
+    if (!s->host.record(s->host.context, how, stack, keep_peak, &e))
         return script_fail(L, &e);
     lua_pushboolean(L, true);
     return 1;
@@ -135,7 +150,7 @@ static int record(lua_State *L, const struct option_track *how, u32 stack)
 
 static int heap_start(lua_State *L)
 {
-    static const char *const options[] = {"stack", "sample", NULL};
+    static const char *const options[] = {"stack", "sample", "peak", NULL};
     struct option_track how = {TRACK_FULL, 0};
     double stack = 64, sample;
     script_check_options(L, 1, options);
@@ -146,13 +161,13 @@ static int heap_start(lua_State *L)
             return luaL_error(L, "option 'sample' must be a number of bytes, 1 or more");
         how = (struct option_track){TRACK_SAMPLE, (u64)sample};
     }
-    return record(L, &how, (u32)stack);
+    return record(L, &how, (u32)stack, script_option_bool(L, 1, "peak", false));
 }
 
 static int heap_stop(lua_State *L)
 {
     struct option_track how = {TRACK_OFF, 0};
-    return record(L, &how, 64);
+    return record(L, &how, 64, false);
 }
 
 /* heap.tracking(): is anything recorded, and how: "full", "off" or "sample:BYTES". */
@@ -281,6 +296,7 @@ void script_open_heap(lua_State *L)
         {"load", heap_load},
         {"stats", heap_stats},
         {"threads", heap_threads},
+        {"peak", heap_peak},
         {"reset_peak", heap_reset_peak},
         {"start", heap_start},
         {"stop", heap_stop},

@@ -333,6 +333,11 @@ static void field_estimated(lua_State *L, struct bind_snapshot *b)
     lua_pushboolean(L, b->view.sample_bytes != 0);
 }
 
+static void field_peak(lua_State *L, struct bind_snapshot *b)
+{
+    lua_pushboolean(L, b->snapshot.meta->flags & SNAPSHOT_FLAG_PEAK);
+}
+
 static void field_sample(lua_State *L, struct bind_snapshot *b)
 {
     if (b->view.sample_bytes)
@@ -384,6 +389,7 @@ static int snapshot_index(lua_State *L)
         {"notes", field_notes},
         {"estimated", field_estimated},
         {"sample", field_sample},
+        {"peak", field_peak},
         {"recording", field_recording},
         {"count_error", field_count_error},
         {"bytes_error", field_bytes_error},

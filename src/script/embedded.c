@@ -12,7 +12,7 @@
 
 /* Scripts that run by their bare name. */
 #define CANNED_SCRIPTS(X)                                                                          \
-    X(growth) X(holders) X(hunt) X(threads) X(top) X(unreachable) X(why) X(window)
+    X(growth) X(holders) X(hunt) X(peak) X(threads) X(top) X(unreachable) X(why) X(window)
 /* Files that make up the API itself; neither scripts nor modules. */
 #define API_PARTS(X) X(heap) X(modules)
 

@@ -57,8 +57,11 @@ struct host {
     /* A snapshot in which the threads are all that counts: where each stands, if they can be
      * stopped. */
     bool (*stand)(void *context, struct snapshot *s, struct err *e);
+    /* The blocks that were there at the peak. */
+    bool (*peak)(void *context, struct snapshot *s, struct err *e);
     bool (*reset_peak)(void *context, struct err *e);
-    bool (*record)(void *context, const struct option_track *how, u32 stack_limit, struct err *e);
+    bool (*record)(void *context, const struct option_track *how, u32 stack_limit, bool keep_peak,
+                   struct err *e);
     /* What is recorded now. */
     struct option_track (*recording)(void *context);
     /* Bytes copied, fewer than asked where memory is not there. */

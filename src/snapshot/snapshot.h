@@ -63,6 +63,7 @@ enum {
     SNAPSHOT_FLAG_GRAPH = 1,   /* has references: EDGE_ROW is there */
     SNAPSHOT_FLAG_STOPPED = 2, /* every thread was stopped while it was taken */
     SNAPSHOT_FLAG_SAMPLED = 4, /* blocks are a sample: figures are estimates */
+    SNAPSHOT_FLAG_PEAK = 8,    /* it is of the heap at its peak; some blocks may be gone */
 };
 
 /* How threads were stopped while it was taken. X(NAME, code, word) */

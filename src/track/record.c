@@ -65,6 +65,8 @@ NOINLINE bool record_special_death(struct thread *t, const void *p, struct index
     if (!r->word)
         return false;
     sample_remove(p);
+    if (peak_had(r->word))
+        peak_log(t, (u64)p, *r);
     count_sampled(t, -1, r->size);
     return true;
 }
@@ -72,6 +74,8 @@ NOINLINE bool record_special_death(struct thread *t, const void *p, struct index
 NOINLINE void record_undo_death(struct thread *t, const void *p, struct index_record r)
 {
     POKE(&t->frees, t->frees - 1);
+    if (peak_had(r.word))
+        peak_unlog(t, r);
     if (record_sample_bytes)
         put_sampled(t, p, r);
     else if (blocks_put((u64)p, r))
@@ -89,6 +93,7 @@ static void begin(const struct option_track *how)
     blocks_clear();
     if (custom_told())
         index_clear(&index_custom);
+    peak_begin(false, 0);
     thread_reset_counters();
     started_ns = sys_monotonic_ns();
     recording++;
@@ -114,10 +119,13 @@ void track_start(const struct options *o)
     set_limit(o->stack);
     next_resolve();
     blocks_start(track_allocator()[0] == 0);
-    if (epoch_start() && frames_start() && trie_start())
-        begin(&o->track);
-    else
+    if (!epoch_start() || !frames_start() || !trie_start()) {
         record_state = RECORD_OFF;
+        return;
+    }
+    begin(&o->track);
+    if (o->peak)
+        track_keep_peak();
 }
 
 /* Threads that were in the recorder when the state changed have left it. One that had seen the old
@@ -152,6 +160,11 @@ struct option_track track_recording(void)
     return (struct option_track){mode, PEEK(&record_sample_bytes)};
 }
 
+void track_keep_peak(void)
+{
+    peak_begin(true, thread_flushed_bytes());
+}
+
 u64 track_sample_bytes(void)
 {
     return PEEK(&record_sample_bytes);
@@ -162,6 +175,7 @@ void track_after_fork(void)
     thread_after_fork();
     frames_after_fork();
     trie_after_fork();
+    peak_after_fork();
 }
 
 /* Of 256ths of blocks. */
@@ -197,7 +211,7 @@ void track_counters(struct track_counters *c)
         for_blocks(c);
     c->started_ns = started_ns;
     c->recording = recording;
-    c->own_bytes = thread_own_bytes() + frames_own_bytes() + trie_own_bytes() +
+    c->own_bytes = thread_own_bytes() + peak_own_bytes() + frames_own_bytes() + trie_own_bytes() +
                    blocks_own_bytes() + marks_own_bytes() +
                    (custom_told() ? index_own_bytes(&index_custom) : 0);
 }

@@ -10,6 +10,7 @@
 
 #include "blocks.h"
 #include "epoch.h"
+#include "peak.h"
 #include "sample.h"
 #include "thread.h"
 #include "walk.h"
@@ -28,15 +29,12 @@ extern HIDDEN u8 record_special;
 /* From now on threads have tags. */
 void record_use_tags(void);
 
-/* A thread holds back 64 KiB at most, or 1024 blocks, from the totals that the peak is taken of. */
-enum { FLUSH_WEIGHT = 1 << 16, FLUSH_BLOCK_WEIGHT = FLUSH_WEIGHT >> 10 };
-
 static ALWAYS_INLINE void record_count(struct thread *t, i64 blocks, i64 bytes)
 {
     BUMP(&t->live_blocks, blocks);
     BUMP(&t->live_bytes, bytes);
-    t->unflushed += bytes + blocks * FLUSH_BLOCK_WEIGHT;
-    if (UNLIKELY((u64)(t->unflushed + FLUSH_WEIGHT) > 2 * FLUSH_WEIGHT))
+    t->unflushed += (u64)(bytes + blocks * FLUSH_BLOCK_WEIGHT);
+    if (UNLIKELY(t->unflushed > t->flush_span))
         thread_flush(t);
 }
 
@@ -100,6 +98,8 @@ static ALWAYS_INLINE bool record_death(struct thread *t, const void *p, struct i
     *r = record_take(t, p);
     if (UNLIKELY(!r->word))
         return false;
+    if (peak_had(r->word))
+        peak_log(t, (u64)p, *r);
     record_count(t, -1, -(i64)r->size);
     return true;
 }

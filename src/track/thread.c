@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "peak.h"
 #include "thread.h"
 
 enum { PRIVATE_HEAP_MAX = 64, CANDIDATES = 4 };
@@ -237,6 +238,11 @@ void track_unseen_end(void)
         thread_leave(t);
 }
 
+const struct thread *thread_first(void)
+{
+    return ACQUIRE(&threads);
+}
+
 bool thread_any_inside(void)
 {
     int pid = sys_getpid();
@@ -260,11 +266,20 @@ static void raise_peak(i64 *peak, i64 value)
 COLD void thread_flush(struct thread *t)
 {
     i64 blocks = t->live_blocks - t->flushed_blocks, bytes = t->live_bytes - t->flushed_bytes;
-    t->unflushed = 0;
     POKE(&t->flushed_blocks, t->live_blocks);
     POKE(&t->flushed_bytes, t->live_bytes);
     raise_peak(&peak_blocks, __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
-    raise_peak(&peak_bytes, __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED));
+    i64 total = __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED);
+    raise_peak(&peak_bytes, total);
+    peak_reach(total);
+    u64 weight = peak_flush_weight(total);
+    t->flush_span = 2 * weight;
+    t->unflushed = weight;
+}
+
+i64 thread_flushed_bytes(void)
+{
+    return PEEK(&total_bytes);
 }
 
 struct sums {
@@ -338,6 +353,7 @@ void track_reset_peak(void)
 {
     POKE(&peak_blocks, 0);
     POKE(&peak_bytes, 0);
+    peak_begin(PEEK(&peak_epoch) != 0, thread_flushed_bytes());
 }
 
 u64 thread_own_bytes(void)

@@ -49,6 +49,9 @@ enum {
     WALK_BLOCK = 8, /* places are compared that many at a time */
 };
 
+/* A thread holds back 64 KiB at most, or 1024 blocks, from the totals that the peak is taken of. */
+enum { FLUSH_WEIGHT = 1 << 16, FLUSH_BLOCK_WEIGHT = FLUSH_WEIGHT >> 10 };
+
 struct thread {
     u8 mode;       /* enum thread_mode */
     bool pending;  /* a signal came while INSIDE: call `act` on leaving */
@@ -61,7 +64,8 @@ struct thread {
 
     u64 allocations, frees;
     i64 live_blocks, live_bytes; /* born here minus freed here: may be negative */
-    i64 unflushed;               /* weight of what is not yet in the totals that the peak is of */
+    u64 unflushed;  /* weight of what is not yet in the totals that the peak is of; it begins in */
+    u64 flush_span; /* the middle of this, and is flushed when it leaves it on either side */
     u64 until_sample;     /* bytes until the next sampled one, see sample.h */
     u32 sample_recording; /* that it was drawn for */
     u64 random;           /* state of the generator for that */
@@ -69,6 +73,9 @@ struct thread {
     u64 last_tick_ns;
     void (*act)(void);
     struct thread *next; /* list of all */
+    struct peak_chunk *peak_first, *peak_chunk; /* log of the deaths since the peak, see peak.c */
+    u64 *peak_at, *peak_limit;                  /* where the next one goes, and no more may */
+    u32 peak_epoch;                             /* of that peak */
 
     u64 untracked_frees, lost, cut_stacks;
     u64 custom_allocations, custom_frees, misuses;
@@ -142,6 +149,9 @@ static ALWAYS_INLINE bool thread_never_private(const void *p)
 /* Heap that serves the calling thread's allocations; it is in mode THREAD_AGENT. */
 struct heap *thread_serving_heap(void);
 
+/* The list of all, through `next`. */
+const struct thread *thread_first(void);
+
 /* Is any other living thread inside the recorder? */
 bool thread_any_inside(void);
 
@@ -151,6 +161,8 @@ void thread_reset_counters(void);
 /* Adds what a thread has gathered to the totals, and moves the peak. */
 void thread_flush(struct thread *t);
 u64 thread_own_bytes(void);
+/* Bytes that all threads have flushed. */
+i64 thread_flushed_bytes(void);
 void thread_after_fork(void);
 
 #endif

@@ -24,6 +24,8 @@ void track_start(const struct options *o);
 void track_record(const struct option_track *how, u32 stack_limit);
 void track_stop(void);
 struct option_track track_recording(void);
+/* agent: from here to the next track_record, what the heap was made of at its peak is kept. */
+void track_keep_peak(void);
 /* Bytes between samples on average; 0 when every block is recorded. */
 u64 track_sample_bytes(void);
 
@@ -192,6 +194,20 @@ void track_counters(struct track_counters *c);
  * are recorded. Looks at every sampled block. */
 void track_variances(double *blocks, double *bytes);
 void track_reset_peak(void);
+
+/* agent: the blocks that were there at the peak, by address; those that are gone, too. To within
+ * 1/4096 of the peak and what a counter of it may be behind. */
+struct track_peak {
+    struct track_block *blocks;
+    u64 count, room;
+    u32 epoch; /* it was when this one ended, */
+    u64 ns;    /* on the monotonic clock */
+};
+/* false when no peak is kept, memory is out, or it was being passed. Else to be closed. */
+bool track_peak_open(struct track_peak *p);
+void track_peak_close(struct track_peak *p);
+/* Is it kept? */
+bool track_peak_kept(void);
 
 /* Is the allocator underneath a library of its own, and which file? "" = the C library. */
 const char *track_allocator(void);

@@ -80,9 +80,11 @@ def test_globals():
 
 def test_examples_run():
     examples = re.findall(r"^```lua\n(.*?)^```$", TEXT, re.M | re.S)
-    check(len(examples) == 3, "examples", len(examples))
-    with Program(["/bin/cat"]) as p:
+    check(len(examples) == 4, "examples", len(examples))
+    with Program(["/bin/cat"], peak="1") as p:
         check(p.ask("there?") == "there?", "the victim runs")
+        peak = p.run(examples.pop(0)).body
+        check(len(peak.splitlines()) >= 3 and "traceback" not in peak, "the peak's example", peak)
         lines = [p.run(examples[0]).body for _ in range(2)]
         check(len(lines[0].splitlines()) == 3 and "traceback" not in lines[0],
               "the first example", lines[0])

@@ -72,6 +72,11 @@ static void recording(void **state)
                 "true\tsample:524288\n");
     assert_int_equal(f.stack_limit, 8);
     fake_prints(&f, "print(heap.stop()) print(heap.tracking())", "true\nfalse\toff\n");
+    fake_prints(&f, "print(heap.peak())", "nil\tthe peak is not kept\n");
+    fake_prints(&f, "heap.start{peak = true} local s = heap.peak() print(s.peak, #s)\n"
+                    "print(heap.snapshot{graph = false}.peak)", "true\t1\nfalse\n");
+    assert_true(f.peak_kept);
+    fake_prints(&f, "heap.start() print(heap.peak())", "nil\tthe peak is not kept\n");
     fake_fails(&f, "heap.start{stack = 0}", "must be 1 to 256");
     fake_fails(&f, "heap.start{sample = 0}", "1 or more");
     fake_fails(&f, "heap.start{simple = 1}", "unknown option");
@@ -95,7 +100,7 @@ static void offline(void **state)
     (void)state;
     fake_offline(&f);
     f.stats.live_blocks = 12;
-    fake_prints(&f, "for _, name in ipairs{'threads', 'reset_peak', 'start', 'stop', 'tracking', "
+    fake_prints(&f, "for _, name in ipairs{'threads', 'peak', 'reset_peak', 'start', 'stop', 'tracking', "
                     "'every', 'pressure', 'mark'} do\n"
                     "  local a, b = heap[name](name == 'mark' and 'x' or nil)\n"
                     "  if a ~= nil or b ~= 'not available offline' then print(name, a, b) end\n"

@@ -31,6 +31,7 @@ struct fake {
     u64 every_ns; /* as the script set it */
     struct option_track recording;
     u32 stack_limit, snapshots, peaks_reset;
+    bool peak_kept;
     bool refuse;      /* snapshots fail */
     bool refuse_held; /* contents are not kept */
     bool held_ended;  /* those that were kept are gone */
@@ -70,6 +71,18 @@ static inline bool fake_stand(void *context, struct snapshot *s, struct err *e)
     return true;
 }
 
+static inline bool fake_peak(void *context, struct snapshot *s, struct err *e)
+{
+    struct fake *f = context;
+    if (!f->peak_kept)
+        return err_set(e, STATUS_UNSUPPORTED, "the peak is not kept");
+    u64 flags = f->world.flags;
+    f->world.flags |= SNAPSHOT_FLAG_PEAK;
+    world_open(&f->world, s);
+    f->world.flags = flags;
+    return true;
+}
+
 static inline bool fake_reset_peak(void *context, struct err *e)
 {
     (void)e;
@@ -78,10 +91,11 @@ static inline bool fake_reset_peak(void *context, struct err *e)
 }
 
 static inline bool fake_record(void *context, const struct option_track *how, u32 stack_limit,
-                               struct err *e)
+                               bool keep_peak, struct err *e)
 {
     struct fake *f = context;
     (void)e;
+    f->peak_kept = keep_peak;
     f->recording = *how;
     f->stack_limit = stack_limit;
     return true;
@@ -161,6 +175,7 @@ static inline void fake_begin(struct fake *f)
                             fake_snapshot,
                             fake_stats,
                             fake_stand,
+                            fake_peak,
                             fake_reset_peak,
                             fake_record,
                             fake_recording,
