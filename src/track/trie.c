@@ -25,7 +25,9 @@
  * may write the same slot, or one the table that another is copying: then one of the runs is not
  * found again and may be made once more, which is all that can happen.
  */
+#include <emmintrin.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "trie.h"
@@ -48,6 +50,7 @@ enum {
     STRETCH_MIN = 1 << 6, /* units that a thread takes at once */
     STRETCH_MAX = 1 << 12,
     WINDOW = 32,
+    LANES = 4,
     SLOTS = 3, /* of the table for each */
     UNITS = 8,
     BATCH = 1 << 15, /* units whose memory is asked for at once... */
@@ -141,12 +144,20 @@ static ALWAYS_INLINE u32 parent_before(u32 begin)
     return kind(begin - 1) == HEAD ? part(begin - 2) << PART_BITS | part(begin - 1) : begin - 1;
 }
 
-/* Is that the first node of a run, and is it (parent, frame)? */
-static bool is_first(u32 node, u32 parent, u32 frame)
+/* The two units of a head, as they lie in memory. */
+static ALWAYS_INLINE u32 head_of(u32 parent)
 {
-    u32 length;
-    return frame_of(node, &length) == frame && kind(node - length) == HEAD &&
-           parent_before(node - length + 1) == parent;
+    return HEAD | parent >> PART_BITS | (HEAD | (parent & PART_MASK)) << 16;
+}
+
+/* Is that the first node of a run, and is it (parent, frame)? */
+static ALWAYS_INLINE bool is_first(u32 node, u32 parent, u32 frame)
+{
+    u32 length, head;
+    if (frame_of(node, &length) != frame)
+        return false;
+    memcpy(&head, &units[node - length - 1], sizeof head);
+    return head == head_of(parent);
 }
 
 /* The next node of a run when it is of that frame; else 0. */
@@ -248,18 +259,32 @@ static NOINLINE u32 find_in_crowd(const struct key *k, u32 **empty)
     return 0;
 }
 
+/* A bit for each 32-bit lane that is not 0. */
+static ALWAYS_INLINE u32 lanes_of(__m128i v)
+{
+    return (u32)_mm_movemask_ps(_mm_castsi128_ps(v));
+}
+
 /* The first node of the run with that key; 0 when there is none, and then *empty is where it is to
- * be entered, NULL for nowhere. */
+ * be entered, NULL for nowhere. Four slots are looked at at once, since the processor cannot guess
+ * how many are in use. */
 static ALWAYS_INLINE u32 find(const struct key *k, u32 **empty)
 {
-    for (u32 i = 0; i < WINDOW; i++) {
-        u32 value = ACQUIRE(&k->near[i]);
-        if (!value) {
-            *empty = &k->near[i];
+    __m128i tag = _mm_set1_epi32((int)(slot_value(k->h, 0) >> TRIE_NUMBER_BITS));
+    for (u32 at = 0; at < WINDOW; at += LANES) {
+        u32 *lanes = k->near + at;
+        __m128i four = _mm_loadu_si128((const __m128i *)lanes);
+        u32 vacant = lanes_of(_mm_cmpeq_epi32(four, _mm_setzero_si128()));
+        u32 alike = lanes_of(_mm_cmpeq_epi32(_mm_srli_epi32(four, TRIE_NUMBER_BITS), tag));
+        for (alike &= (vacant & -vacant) - 1; alike; alike &= alike - 1) {
+            u32 value = ACQUIRE(&lanes[__builtin_ctz(alike)]);
+            if (holds(value, k))
+                return value & TRIE_NUMBER_MAX;
+        }
+        if (LIKELY(vacant)) {
+            *empty = &lanes[__builtin_ctz(vacant)];
             return 0;
         }
-        if (holds(value, k))
-            return value & TRIE_NUMBER_MAX;
     }
     return find_in_crowd(k, empty);
 }
@@ -297,9 +322,9 @@ static NOINLINE bool take_stretch(struct trie_room *room, u32 need)
     return true;
 }
 
-static ALWAYS_INLINE void put(u32 at, u32 unit_kind, u32 value)
+static ALWAYS_INLINE void put_wide(u32 at, u32 value)
 {
-    POKE(&units[at], (u16)(unit_kind | (value & PART_MASK)));
+    POKE(&units[at], (u16)(WIDE | (value & PART_MASK)));
 }
 
 /* Makes nodes for frames[0..count), each the caller of the next, in a run of their own; false when
@@ -313,18 +338,17 @@ static ALWAYS_INLINE bool add(struct trie_room *room, const struct key *k, u32 *
     if (UNLIKELY(room->end - room->next < need || k->parent >= room->next) &&
         !take_stretch(room, need))
         return false;
-    u32 at = room->next;
+    u32 at = room->next, head = head_of(k->parent);
     room->next = at + need;
-    put(at++, HEAD, k->parent >> PART_BITS);
-    put(at, HEAD, k->parent);
+    memcpy(&units[at++], &head, sizeof head);
     for (u32 i = 0; i < count; i++) {
         u32 frame = frames[i];
         if (LIKELY(frame < PLAIN_END)) {
             POKE(&units[++at], (u16)frame);
         } else {
-            put(++at, WIDE, frame >> 2 * PART_BITS);
-            put(++at, WIDE, frame >> PART_BITS);
-            put(++at, WIDE, frame);
+            put_wide(++at, frame >> 2 * PART_BITS);
+            put_wide(++at, frame >> PART_BITS);
+            put_wide(++at, frame);
         }
         nodes[i] = at;
     }
