@@ -91,6 +91,10 @@ static NOINLINE void free_recorded(void *p, struct thread *t)
 
 EXPORT void free(void *p)
 {
+    if (PEEK(&next_alone)) {
+        next.free(p);
+        return;
+    }
     struct thread *t = thread_self;
     if (!p)
         return;
@@ -145,6 +149,8 @@ static void *zero(void *p, size_t bytes)
     }                                                                                              \
     static ALWAYS_INLINE void *make_##name parameters                                              \
     {                                                                                              \
+        if (PEEK(&next_alone))                                                                     \
+            return theirs;                                                                         \
         struct thread *t = thread_self;                                                            \
         if (LIKELY(enter_at_once(t)))                                                              \
             return name##_recorded(LIST arguments, t);                                             \
@@ -294,6 +300,8 @@ static NOINLINE void *realloc_otherwise(void *old, size_t size)
 
 static ALWAYS_INLINE void *remake(void *old, size_t size)
 {
+    if (PEEK(&next_alone))
+        return next.realloc(old, size);
     struct thread *t = thread_self;
     if (LIKELY(enter_at_once(t)))
         return realloc_recorded(old, size, t);

@@ -19,6 +19,21 @@
 /* dlsym may allocate (for its error text). A few blocks from here serve that. */
 _Alignas(16) char next_arena[NEXT_ARENA_BYTES];
 static size_t arena_used;
+u8 next_alone;
+
+static bool used_bootstrap(void)
+{
+    return __atomic_load_n(&arena_used, __ATOMIC_SEQ_CST) != 0;
+}
+
+void next_leave_alone(bool ours)
+{
+    if (ours || used_bootstrap())
+        return;
+    __atomic_store_n(&next_alone, 1, __ATOMIC_SEQ_CST);
+    if (used_bootstrap()) /* another thread has just begun to look for the allocator */
+        POKE(&next_alone, 0);
+}
 
 size_t next_bootstrap_bytes(const void *p)
 {
@@ -32,7 +47,8 @@ static void *arena_alloc(size_t align, size_t size)
     if (size > sizeof next_arena || align > PAGE_BYTES)
         return NULL;
     size_t whole = ROUND_UP(size, 16) + 16 + align;
-    size_t at = __atomic_fetch_add(&arena_used, whole, __ATOMIC_RELAXED);
+    size_t at = __atomic_fetch_add(&arena_used, whole, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&next_alone, 0, __ATOMIC_SEQ_CST);
     if (at > sizeof next_arena - whole)
         return NULL;
     char *p = (char *)ROUND_UP((u64)next_arena + at + 16, align);

@@ -25,12 +25,18 @@ struct next_table {
     void *(*pvalloc)(size_t size);
 };
 extern HIDDEN struct next_table next;
+/* Not 0: every call is the allocator's business alone. Nothing is recorded, and no block was ever
+ * handed out that is not the allocator's; so until the first signal, with recording off. */
+extern HIDDEN u8 next_alone;
+/* Nothing is recorded from now on: sets it, if the rest holds. `ours` says whether blocks of a private
+ * heap may be about. */
+void next_leave_alone(bool ours);
 
 /* Finds the allocator; does nothing the second time. */
 void next_resolve(void);
 
 enum { NEXT_ARENA_BYTES = 256 << 10 };
-extern char next_arena[NEXT_ARENA_BYTES];
+extern HIDDEN char next_arena[NEXT_ARENA_BYTES];
 /* Was this handed out while the allocator was being looked for? Such a block is never freed. */
 static ALWAYS_INLINE bool next_is_bootstrap(const void *p)
 {

@@ -101,6 +101,8 @@ static void begin(const struct option_track *how)
     POKE(&record_special, record_sample_bytes != 0 || PEEK(&tags_used));
     if (record_sample_bytes)
         sample_begin(record_sample_bytes);
+    if (how->mode == TRACK_OFF)
+        next_leave_alone(PEEK(&thread_private_hi) != 0);
     RELEASE(&record_state, how->mode == TRACK_OFF    ? RECORD_OFF
                            : how->mode == TRACK_FULL ? RECORD_ON
                                                      : RECORD_SAMPLED);
@@ -142,6 +144,7 @@ static void let_out(void)
 void track_record(const struct option_track *how, u32 stack_limit)
 {
     POKE(&record_state, RECORD_OFF);
+    POKE(&next_alone, 0);
     let_out();
     set_limit(stack_limit);
     begin(how);

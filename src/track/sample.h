@@ -33,8 +33,8 @@ enum {
     SAMPLE_BLOCK_SHIFT = 8, /* counts of blocks are kept in 256ths */
 };
 
-extern u8 sample_filter[SAMPLE_FILTER_PAGES];
-extern u32 sample_recording; /* moves when recording begins; distances of another one are void */
+extern HIDDEN u8 sample_filter[SAMPLE_FILTER_PAGES];
+extern HIDDEN u32 sample_recording; /* moves when recording begins; distances of another one are void */
 
 /* Is a block of that size out of the sample? Then it is counted, and its bytes are. If not (or not
  * known), nothing is, and sample_takes says it. */

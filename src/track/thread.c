@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "next.h"
 #include "peak.h"
 #include "thread.h"
 
@@ -175,6 +176,7 @@ static bool know_heap(struct heap *h)
             return true;
         if (__atomic_compare_exchange_n(&privates[i], &none, h, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
+            POKE(&next_alone, 0);
             widen_private(h);
             return true;
         }
