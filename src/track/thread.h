@@ -40,7 +40,7 @@ struct walk_more {
                          registers */
 };
 struct walk_mores {
-    bool any;                           /* a bit may be set */
+    u32 end;                            /* behind the last frame with a bit; 0 = none has */
     u64 bits[STACK_LIMIT_MAX / 64 + 1]; /* of each frame: is its `of` more than nothing? */
     struct walk_more of[STACK_LIMIT_MAX + 1]; /* of the fresh ones also that of the next */
 };

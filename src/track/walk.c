@@ -61,7 +61,7 @@ static NOINLINE bool intact_in_order(struct thread *t, u32 i, u32 *broken)
 {
     while (i-- > 0) {
         const struct walk_place *p = &places(t)[i];
-        bool more = t->more.any && has_more(&t->more, i);
+        bool more = i < t->more.end && has_more(&t->more, i);
         if ((more && !more_is_intact(&t->more.of[i], p->slot)) || change(p)) {
             *broken = i;
             return false;
@@ -88,7 +88,7 @@ static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
             return false;
         }
     }
-    for (i32 w = i / 64; UNLIKELY(t->more.any) && w >= 0; w--) {
+    for (i32 w = i / 64; UNLIKELY(t->more.end) && w >= 0; w--) {
         u64 bits = t->more.bits[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
         for (; bits; bits &= bits - 1) {
             u32 at = (u32)(w * 64 + __builtin_ctzl(bits));
@@ -111,9 +111,10 @@ struct rbp_span {
 static struct walk_more *note_more(struct thread *t, u32 i)
 {
     struct walk_mores *m = &t->fresh_more;
-    if (!m->any)
+    if (!m->end)
         memset(m->bits, 0, sizeof m->bits);
-    m->any = true;
+    if (m->end <= i)
+        m->end = i + 1;
     if (!has_more(m, i))
         m->of[i] = (struct walk_more){0};
     m->bits[i / 64] |= 1ul << i % 64;
@@ -137,7 +138,7 @@ static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, struct rbp_span rbp)
 {
     struct walk_more *m = &t->more.of[j];
     const struct walk_mores *fresh = &t->fresh_more;
-    u64 cfa_slot = fresh->any && has_more(fresh, n) ? fresh->of[n].cfa_slot : 0;
+    u64 cfa_slot = fresh->end && has_more(fresh, n) ? fresh->of[n].cfa_slot : 0;
     if (!has_more(&t->more, j)) {
         if (!cfa_slot)
             return;
@@ -146,7 +147,8 @@ static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, struct rbp_span rbp)
     m->cfa_slot = cfa_slot;
     m->rbp_slot = rbp.since == n ? rbp.slot : 0;
     t->more.bits[j / 64] |= 1ul << j % 64;
-    t->more.any = true;
+    if (t->more.end <= j)
+        t->more.end = j + 1;
     if (m->rbp_matters)
         rbp_matters(t, rbp, n);
 }
@@ -155,20 +157,18 @@ static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, struct rbp_span rbp)
 static NOINLINE void adopt_more(struct thread *t, u32 kept, u32 fresh_count)
 {
     struct walk_mores *to = &t->more, *from = &t->fresh_more;
-    u64 any = 0;
-    if (kept == 0)
-        memset(to->bits, 0, sizeof to->bits);
     for (u32 w = kept / 64; w < COUNT_OF(to->bits); w++)
         to->bits[w] &= w == kept / 64 ? (1ul << kept % 64) - 1 : 0;
-    for (u32 i = 0; from->any && i < fresh_count; i++)
+    for (u32 i = 0; from->end && i < fresh_count; i++)
         if (has_more(from, i)) {
             u32 at = kept + fresh_count - 1 - i;
             to->of[at] = from->of[i];
             to->bits[at / 64] |= 1ul << at % 64;
         }
+    to->end = 0;
     for (u32 w = 0; w < COUNT_OF(to->bits); w++)
-        any |= to->bits[w];
-    to->any = any;
+        if (to->bits[w])
+            to->end = (w + 1) * 64 - (u32)__builtin_clzl(to->bits[w]);
 }
 
 /* Only the innermost frames are kept: the stack begins with another frame now, so every node is
@@ -178,13 +178,15 @@ static COLD bool shorten(struct thread *t, u32 kept, u32 over)
     u32 left = kept - over;
     memmove(&places(t)[0], &places(t)[over], left * sizeof places(t)[0]);
     memmove(&t->frames[0], &t->frames[over], left * sizeof t->frames[0]);
-    for (u32 i = 0; i < left; i++) {
-        bool more = has_more(&t->more, i + over);
+    for (u32 i = 0; i < kept; i++) {
+        bool more = i < left && has_more(&t->more, i + over);
         if (more)
             t->more.of[i] = t->more.of[i + over];
         t->more.bits[i / 64] = (t->more.bits[i / 64] & ~(1ul << i % 64)) | (u64)more << i % 64;
-        t->where[where_of(places(t)[i].slot)] = (u8)i;
+        if (i < left)
+            t->where[where_of(places(t)[i].slot)] = (u8)i;
     }
+    t->more.end = t->more.end > over ? t->more.end - over : 0;
     t->last_cut = true;
     t->frames[0] |= TRIE_CUT;
     return left == 0 || trie_intern(&t->room, 0, t->frames, left, t->nodes);
@@ -205,7 +207,7 @@ static ALWAYS_INLINE u32 adopt(struct thread *t, u32 kept, u32 fresh_count, u32 
             return 0;
         }
     }
-    if (UNLIKELY(t->more.any | t->fresh_more.any))
+    if (UNLIKELY(kept < t->more.end || t->fresh_more.end))
         adopt_more(t, kept, fresh_count);
     u32 i = kept;
     for (u32 from = fresh_count; from-- > 0; i++) {
@@ -309,17 +311,17 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         t->last_count = 0;
     }
     u32 candidates = t->last_count, n = 0, limit = walk_limit;
-    t->fresh_more.any = false;
+    t->fresh_more.end = 0;
     for (;;) {
         u32 j = t->where[where_of(at.slot)];
         if (places(t)[j].slot == at.slot && places(t)[j].pc == at.pc && LIKELY(j < candidates) &&
             LIKELY(!t->last_cut || j + 1 + n >= limit) &&
-            (LIKELY(!t->more.any) || !has_more(&t->more, j) || !t->more.of[j].rbp_matters ||
+            (LIKELY(j >= t->more.end) || !has_more(&t->more, j) || !t->more.of[j].rbp_matters ||
              t->more.of[j].rbp == word(rbp.slot))) {
             bool own = at.slot < t->stacks[0].lasting;
             if (LIKELY(own) ? LIKELY(intact(t, (i32)j, &candidates))
                             : intact_in_order(t, j, &candidates)) {
-                if (UNLIKELY(t->more.any | t->fresh_more.any))
+                if (UNLIKELY(j < t->more.end || t->fresh_more.end))
                     rejoin(t, j, n, rbp);
                 t->last_count = j + 1;
                 return n == 0 ? t->nodes[j] : adopt(t, j + 1, n, limit, false);
