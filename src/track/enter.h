@@ -48,26 +48,26 @@ static ALWAYS_INLINE bool enter_never_to_make(struct thread *t, u64 size)
 
 static ALWAYS_INLINE bool enter_never_to_free(struct thread *t, const void *p)
 {
-    if (UNLIKELY(next_is_bootstrap(p) || !thread_never_private(p)))
+    if (UNLIKELY(!next_has(p)))
         return false;
     if (record_state == RECORD_OFF)
         return true;
     if (record_state != RECORD_SAMPLED || t->mode != THREAD_READY || !sample_lacks(p))
         return false;
-    POKE(&t->frees, t->frees + 1);
+    BUMP(&t->frees, 1);
     return true;
 }
 
 static ALWAYS_INLINE bool enter_never_to_move(struct thread *t, const void *old, u64 size)
 {
-    if (UNLIKELY(next_is_bootstrap(old) || !thread_never_private(old)))
+    if (UNLIKELY(!next_has(old)))
         return false;
     if (record_state == RECORD_OFF)
         return t->mode != THREAD_AGENT;
     if (record_state != RECORD_SAMPLED || t->mode != THREAD_READY || !size ||
         !sample_lacks(old) || !sample_passes(t, size))
         return false;
-    POKE(&t->frees, t->frees + (old != NULL));
+    BUMP(&t->frees, old != NULL);
     return true;
 }
 

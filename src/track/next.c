@@ -20,6 +20,21 @@
 _Alignas(16) char next_arena[NEXT_ARENA_BYTES];
 static size_t arena_used;
 u8 next_alone;
+u64 next_ours_lo, next_ours_bytes;
+
+/* Who reads the new start reads the new length too; the old start with the new length is more than
+ * either needs. */
+void next_except(u64 lo, u64 bytes)
+{
+    u64 old_lo = PEEK(&next_ours_lo), old_bytes = PEEK(&next_ours_bytes);
+    u64 hi = lo + bytes, old_hi = old_lo + old_bytes;
+    if (old_bytes && old_lo < lo)
+        lo = old_lo;
+    if (old_bytes && old_hi > hi)
+        hi = old_hi;
+    POKE(&next_ours_bytes, hi - lo);
+    RELEASE(&next_ours_lo, lo);
+}
 
 static bool used_bootstrap(void)
 {
@@ -49,6 +64,7 @@ static void *arena_alloc(size_t align, size_t size)
     size_t whole = ROUND_UP(size, 16) + 16 + align;
     size_t at = __atomic_fetch_add(&arena_used, whole, __ATOMIC_SEQ_CST);
     __atomic_store_n(&next_alone, 0, __ATOMIC_SEQ_CST);
+    next_except((u64)next_arena, NEXT_ARENA_BYTES);
     if (at > sizeof next_arena - whole)
         return NULL;
     char *p = (char *)ROUND_UP((u64)next_arena + at + 16, align);

@@ -37,6 +37,16 @@ void next_resolve(void);
 
 enum { NEXT_ARENA_BYTES = 256 << 10 };
 extern HIDDEN char next_arena[NEXT_ARENA_BYTES];
+/* Is a block surely the allocator's, and neither of the arena here nor of a private heap? One range
+ * holds all of those that there are. */
+extern HIDDEN u64 next_ours_lo, next_ours_bytes;
+static ALWAYS_INLINE bool next_has(const void *p)
+{
+    u64 lo = ACQUIRE(&next_ours_lo);
+    return (u64)p - lo >= PEEK(&next_ours_bytes);
+}
+/* From now on blocks of these addresses may be about, which are not the allocator's. */
+void next_except(u64 lo, u64 bytes);
 /* Was this handed out while the allocator was being looked for? Such a block is never freed. */
 static ALWAYS_INLINE bool next_is_bootstrap(const void *p)
 {

@@ -102,7 +102,7 @@ static void begin(const struct option_track *how)
     if (record_sample_bytes)
         sample_begin(record_sample_bytes);
     if (how->mode == TRACK_OFF)
-        next_leave_alone(PEEK(&thread_private_hi) != 0);
+        next_leave_alone(thread_any_private());
     RELEASE(&record_state, how->mode == TRACK_OFF    ? RECORD_OFF
                            : how->mode == TRACK_FULL ? RECORD_ON
                                                      : RECORD_SAMPLED);

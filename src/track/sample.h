@@ -44,7 +44,7 @@ static ALWAYS_INLINE bool sample_passes(struct thread *t, u64 size)
     if (UNLIKELY(bytes >= left || t->sample_recording != PEEK(&sample_recording)))
         return false;
     t->until_sample = left - bytes;
-    POKE(&t->allocations, t->allocations + 1);
+    BUMP(&t->allocations, 1);
     return true;
 }
 

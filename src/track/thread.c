@@ -34,7 +34,6 @@ static u32 numbers_given;
 
 /* Heaps that the agents of this process and of those it was forked from have used. */
 static struct heap *privates[PRIVATE_HEAP_MAX];
-u64 thread_private_lo, thread_private_hi;
 
 static i64 total_blocks, total_bytes, peak_blocks, peak_bytes;
 static struct track_counters base_line; /* figures at the time recording began */
@@ -158,16 +157,6 @@ bool track_defer(void (*act)(void))
 
 /* --- private heaps ------------------------------------------------------------------------- */
 
-/* Nothing of the heap has been handed out yet, so it does not matter when others see this. */
-static void widen_private(const struct heap *h)
-{
-    u64 lo = (u64)h, hi = lo + heap_range_bytes(h);
-    if (!PEEK(&thread_private_hi) || lo < PEEK(&thread_private_lo))
-        POKE(&thread_private_lo, lo);
-    if (hi > PEEK(&thread_private_hi))
-        POKE(&thread_private_hi, hi);
-}
-
 static bool know_heap(struct heap *h)
 {
     for (u32 i = 0; i < PRIVATE_HEAP_MAX; i++) {
@@ -177,7 +166,7 @@ static bool know_heap(struct heap *h)
         if (__atomic_compare_exchange_n(&privates[i], &none, h, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
             POKE(&next_alone, 0);
-            widen_private(h);
+            next_except((u64)h, heap_range_bytes(h));
             return true;
         }
     }
@@ -194,6 +183,11 @@ struct heap *thread_private_heap(const void *p)
             return h;
     }
     return NULL;
+}
+
+bool thread_any_private(void)
+{
+    return PEEK(&privates[0]) != NULL;
 }
 
 struct heap *thread_serving_heap(void)

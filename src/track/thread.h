@@ -140,12 +140,8 @@ static ALWAYS_INLINE void thread_leave(struct thread *t)
 
 /* Heap of ours that holds `p`; NULL when it is not ours. */
 struct heap *thread_private_heap(const void *p);
-/* Is it surely in none? */
-extern HIDDEN u64 thread_private_lo, thread_private_hi; /* all private heaps lie between them */
-static ALWAYS_INLINE bool thread_never_private(const void *p)
-{
-    return (u64)p - PEEK(&thread_private_lo) >= PEEK(&thread_private_hi) - PEEK(&thread_private_lo);
-}
+/* Is there any? */
+bool thread_any_private(void);
 /* Heap that serves the calling thread's allocations; it is in mode THREAD_AGENT. */
 struct heap *thread_serving_heap(void);
 
