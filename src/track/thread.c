@@ -107,6 +107,7 @@ static COLD struct thread *birth(bool numbered)
         t->pending = false;
         t->moving = 0;
         t->last_count = 0;
+        memset(t->memos, 0, sizeof t->memos);
         memset(t->stacks, 0, sizeof t->stacks);
         t->random = ((u64)t->tid << 32 | (u32)sys_getpid()) ^ sys_monotonic_ns() ^ (u64)t;
         t->sample_recording = 0;

@@ -12,6 +12,9 @@
  * one read further out are unchanged (checked from there outwards, so that each place is known to
  * be right before it is read), the rest is the same and has its trie node already.
  * A stack that was cut at the frame limit cannot be completed so when the new one is shorter.
+ * A stack whose node was there already is likely to come again: its inner places are kept as well,
+ * by the innermost one, out to where it met the last stack. When they and the last stack beyond are
+ * unchanged, it is the same stack, and nothing is walked or looked up.
  * rbp belongs to the state only where a frame further out is found through it; elsewhere it is a
  * loop counter that differs each time.
  */
@@ -230,6 +233,45 @@ static NOINLINE u32 adopt_all(struct thread *t, u32 count, bool cut)
     return adopt(t, 0, count, count, cut);
 }
 
+static ALWAYS_INLINE struct walk_memo *memo_of(struct thread *t, u64 slot, u64 pc)
+{
+    return &t->memos[(u32)((slot >> 3) + pc) % WALK_MEMOS];
+}
+
+/* Keeps the last stack, whose inner `count` places are beyond place `joint`. */
+static NOINLINE void memorize(struct thread *t, u32 joint, u32 count, u32 node)
+{
+    const struct walk_place *last = &places(t)[joint + count];
+    struct walk_memo *m = memo_of(t, last->slot, last->pc);
+    for (u32 i = 0; i <= WALK_MEMO_PLACES; i++) {
+        struct walk_place *to = i ? &m->rest[i - 1] : &m->first;
+        /* word by word: see adopt */
+        to->slot = i <= count ? PEEK(&last[-(i32)i].slot) : (u64)&t->walk_nothing;
+        to->pc = i <= count ? PEEK(&last[-(i32)i].pc) : 0;
+    }
+    m->count = count;
+    m->joint = joint;
+    m->joint_node = t->nodes[joint];
+    m->node = node;
+    m->frames = joint + 1 + count;
+}
+
+/* Is the stack that begins as `m` does the one that it was? Both its places and those of the last
+ * stack are on the thread's own stack. */
+static ALWAYS_INLINE bool is_again(struct thread *t, const struct walk_memo *m, u32 limit)
+{
+    u32 j = m->joint, broken;
+    const struct walk_place *p = m->rest;
+    if (j >= t->last_count || t->nodes[j] != m->joint_node || t->last_cut || m->frames > limit ||
+        places(t)[j].slot != p[m->count - 1].slot)
+        return false;
+    if (change(p) | change(p + 1) | change(p + 2) | change(p + 3))
+        return false;
+    if (m->count > 4 && (change(p + 4) | change(p + 5) | change(p + 6) | change(p + 7)))
+        return false;
+    return intact(t, (i32)j, &broken);
+}
+
 /* The slow way: every register, every kind of frame. */
 static COLD u32 capture_full(struct thread *t, const struct walk_origin *origin)
 {
@@ -309,8 +351,12 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
     if (UNLIKELY(t->last_generation != generation)) {
         t->last_generation = generation;
         t->last_count = 0;
+        memset(t->memos, 0, sizeof t->memos);
     }
     u32 candidates = t->last_count, n = 0, limit = walk_limit;
+    const struct walk_memo *m = memo_of(t, at.slot, at.pc);
+    if (m->first.slot == at.slot && m->first.pc == at.pc && is_again(t, m, limit))
+        return m->node;
     t->fresh_more.end = 0;
     for (;;) {
         u32 j = t->where[where_of(at.slot)];
@@ -324,7 +370,13 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
                 if (UNLIKELY(j < t->more.end || t->fresh_more.end))
                     rejoin(t, j, n, rbp);
                 t->last_count = j + 1;
-                return n == 0 ? t->nodes[j] : adopt(t, j + 1, n, limit, false);
+                if (n == 0)
+                    return t->nodes[j];
+                u32 made = t->room.next, node = adopt(t, j + 1, n, limit, false);
+                if (node && t->room.next == made && n <= WALK_MEMO_PLACES && own && !t->last_cut &&
+                    !t->fresh_more.end && (j >= t->more.end || !has_more(&t->more, j)))
+                    memorize(t, j, n, node);
+                return node;
             }
         }
         if (UNLIKELY(n == limit))
