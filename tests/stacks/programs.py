@@ -28,7 +28,7 @@ sys.path.insert(0, HERE)
 import assembly  # noqa: E402
 import generate  # noqa: E402
 
-LIMIT_S = 60  # of one command
+LIMIT_S = 150  # of one command
 LEAST = 2000   # stacks that a program must have been right about
 BOTH = ["-fno-omit-frame-pointer", "-fomit-frame-pointer", "-fstack-protector-all",
         "-fcf-protection=full", "-fstack-clash-protection", "-fno-optimize-sibling-calls",
