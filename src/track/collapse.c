@@ -30,14 +30,11 @@ enum {
 
 static bool is_full(u64 leaf, u64 at)
 {
-    struct index_window w;
+    const u64 *pages = (const u64 *)(uintptr_t)leaf;
+    struct index_window w = {0};
     u32 touched = 0;
-    for (u64 from = 0; from < HUGE_PAGES; from += INDEX_WINDOW_PAGES) {
-        index_look(&index_main, (const u64 *)(uintptr_t)leaf, (at - leaf) / PAGE_BYTES + from,
-                   INDEX_WINDOW_PAGES, &w);
-        for (u64 i = 0; i < INDEX_WINDOW_PAGES; i++)
-            touched += w.present[i] != 0;
-    }
+    for (u64 i = 0; i < HUGE_PAGES; i++)
+        touched += index_touched(&index_main, &w, pages, (at - leaf) / PAGE_BYTES + i);
     return touched >= FULL;
 }
 

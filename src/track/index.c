@@ -4,6 +4,8 @@
  *
  * Context: hot for making leaves; the rest agent and frozen.
  */
+#include <sys/ioctl.h>
+
 #include "index.h"
 
 /* Nothing in them is set before it is used: what is not zero would put the roots, a megabyte each,
@@ -142,37 +144,66 @@ bool index_read(const struct index *x, u64 address, struct track_block *b)
     return slot && read_slot(x, region, leaf, (u64)(slot - leaf), b);
 }
 
-void index_look(const struct index *x, const u64 *leaf, u64 first, u64 count,
-                struct index_window *w)
+/* PAGEMAP_SCAN of Linux 6.7, see Documentation/admin-guide/mm/pagemap.rst. */
+struct page_region {
+    u64 start, end, categories;
+};
+struct pagemap_scan {
+    u64 size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    u64 category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+enum { PAGE_IS_PRESENT = 1 << 3, PAGE_IS_SWAPPED = 1 << 4 };
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pagemap_scan)
+
+/* The first page of the leaf from `page` on that was touched, or `end`. A leaf is mostly untouched,
+ * and 256 MiB of nothing are a thousand system calls else; older kernels cannot say it: `page`. */
+static u64 skip_untouched(int pagemap, const u64 *leaf, u64 page, u64 end)
 {
-    w->leaf = leaf;
-    w->first = first;
-    w->count = count;
-    if (has_page_marks(x)) {
-        const u8 *used = (const u8 *)leaf + slots_bytes(x) + first;
-        for (u64 i = 0; i < count; i++)
-            w->present[i] = PEEK(&used[i]);
-        return;
-    }
-    int fd = sys_open("/proc/thread-self/pagemap", 0, 0);
-    size_t bytes = count * sizeof(u64);
-    long got = fd < 0 ? -1
-                      : sys_pread(fd, w->present, bytes,
-                                  ((u64)leaf / PAGE_BYTES + first) * sizeof(u64));
-    if (fd >= 0)
-        sys_close(fd);
-    for (u64 i = 0; i < count; i++) /* present or swapped out */
-        w->present[i] = got == (long)bytes ? w->present[i] >> 62 : 1;
+    struct page_region found;
+    struct pagemap_scan scan = {
+        .size = sizeof scan,
+        .start = (u64)(uintptr_t)leaf + page * PAGE_BYTES,
+        .end = (u64)(uintptr_t)leaf + end * PAGE_BYTES,
+        .vec = (u64)(uintptr_t)&found,
+        .vec_len = 1,
+        .max_pages = 1,
+        .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        .return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+    };
+    long count = sys_call(SYS_ioctl, pagemap, PAGEMAP_SCAN, &scan);
+    if (sys_failed(count))
+        return page;
+    return count ? (found.start - (u64)(uintptr_t)leaf) / PAGE_BYTES : end;
 }
 
-/* Was that page of the leaf ever touched? */
-static bool is_present(const struct index *x, struct index_window *w, const u64 *leaf, u64 page)
+/* Lets the window begin at a page of the leaf, or at the next one that was touched. */
+static void look(const struct index *x, struct index_window *w, const u64 *leaf, u64 page)
 {
-    if (w->leaf != leaf || page - w->first >= w->count) {
-        u64 left = index_leaf_slots(x) / PAGE_SLOTS - page;
-        index_look(x, leaf, page, left < INDEX_WINDOW_PAGES ? left : INDEX_WINDOW_PAGES, w);
-    }
-    return w->present[page - w->first] != 0;
+    u64 end = index_leaf_slots(x) / PAGE_SLOTS;
+    bool marks = has_page_marks(x);
+    int fd = marks ? -1 : sys_open("/proc/thread-self/pagemap", 0, 0);
+    w->leaf = leaf;
+    w->from = page;
+    w->first = fd < 0 ? page : skip_untouched(fd, leaf, page, end);
+    w->count = end - w->first < INDEX_WINDOW_PAGES ? end - w->first : INDEX_WINDOW_PAGES;
+    size_t bytes = w->count * sizeof(u64);
+    long got = fd < 0 ? -1
+                      : sys_pread(fd, w->present, bytes,
+                                  ((u64)leaf / PAGE_BYTES + w->first) * sizeof(u64));
+    if (fd >= 0)
+        sys_close(fd);
+    for (u64 i = 0; i < w->count; i++) /* present or swapped out */
+        w->present[i] = got == (long)bytes ? w->present[i] >> 62 : 1;
+    const u8 *used = (const u8 *)leaf + slots_bytes(x) + w->first;
+    for (u64 i = 0; marks && i < w->count; i++)
+        w->present[i] = PEEK(&used[i]);
+}
+
+bool index_touched(const struct index *x, struct index_window *w, const u64 *leaf, u64 page)
+{
+    if (w->leaf != leaf || page < w->from || page >= w->first + w->count)
+        look(x, w, leaf, page);
+    return page >= w->first && w->present[page - w->first] != 0;
 }
 
 u64 index_own_bytes(const struct index *x)
@@ -181,7 +212,7 @@ u64 index_own_bytes(const struct index *x)
     u64 touched = 0;
     for (u64 i = 0; (i = index_next_region(x, i)) < INDEX_REGIONS; i++)
         for (u64 page = 0; page < index_leaf_slots(x) / PAGE_SLOTS; page++)
-            touched += is_present(x, &w, index_leaf(x, i), page);
+            touched += index_touched(x, &w, index_leaf(x, i), page);
     return touched * PAGE_BYTES;
 }
 
@@ -203,7 +234,7 @@ u32 index_list(const struct index *x, struct index_window *w, u64 *from, u64 to,
                                            : ((to - start - 1) >> shift) + 1;
         while (slot < end) {
             u64 page = slot / PAGE_SLOTS, stop = (page + 1) * PAGE_SLOTS;
-            if (!is_present(x, w, leaf, page)) {
+            if (!index_touched(x, w, leaf, page)) {
                 slot = stop;
                 continue;
             }

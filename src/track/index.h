@@ -149,18 +149,19 @@ u8 *index_behind_leaf(const struct index *x, u64 address);
 /* The first region from `region` on that has a leaf; INDEX_REGIONS when none does. */
 u64 index_next_region(const struct index *x, u64 region);
 
-/* Which pages of a leaf were ever touched? Reading an untouched one would make the kernel map it. */
+/* What is known of the pages of a leaf: which of them were ever touched. */
 struct index_window {
-    const u64 *leaf; /* NULL: it is of none */
-    u64 first, count; /* pages of it */
+    const u64 *leaf;  /* NULL: it is of none */
+    u64 from;         /* no page from here up to `first` was */
+    u64 first, count; /* pages that `present` is of */
     u64 present[INDEX_WINDOW_PAGES]; /* not 0 for those that were; all when /proc is not there */
 };
-void index_look(const struct index *x, const u64 *leaf, u64 first, u64 count,
-                struct index_window *w);
+/* Was that page of the leaf ever touched? Reading an untouched one would make the kernel map it. The
+ * window belongs to the caller, who lets it be one of no leaf at first and asks for pages in order. */
+bool index_touched(const struct index *x, struct index_window *w, const u64 *leaf, u64 page);
 
 /* Lists blocks at addresses in [*from, to) into out[0..max), in order; returns how many, and moves
- * *from behind the last of them, or to `to` when there are no more. The window belongs to the
- * caller, who lets it be one of no leaf before the first call of a row. */
+ * *from behind the last of them, or to `to` when there are no more. */
 u32 index_list(const struct index *x, struct index_window *w, u64 *from, u64 to,
                struct track_block *out, u32 max);
 

@@ -26,7 +26,7 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-enum { PAGE_WORDS = PAGE_BYTES / sizeof(u64), SETTLE_YIELDS = 10000 };
+enum { PAGE_WORDS = PAGE_BYTES / sizeof(u64), SETTLE_YIELDS = 10000, RUN_MAX = 256 };
 
 _Alignas(CACHE_LINE) u32 index_trims;
 
@@ -73,36 +73,29 @@ static bool give_back(u64 *pages, u64 count)
     return !sys_failed(aside);
 }
 
-/* The pages of one window, in runs. */
-static bool trim_window(const struct index_window *w)
+/* Pages that are empty, in runs. */
+static bool trim_leaf(const struct index *x, u64 *leaf)
 {
-    u64 run = 0;
-    for (u64 i = 0; i <= w->count; i++) {
-        u64 *page = (u64 *)w->leaf + (w->first + i) * PAGE_WORDS;
-        if (i < w->count && w->present[i] && is_empty(page)) {
-            run++;
-        } else {
-            if (run && !give_back(page - run * PAGE_WORDS, run))
+    struct index_window w = {0};
+    u64 end = index_leaf_slots(x) / PAGE_WORDS, run = 0;
+    for (u64 i = 0; i <= end; i++) {
+        u64 *page = leaf + i * PAGE_WORDS;
+        bool empty = i < end && index_touched(x, &w, leaf, i) && is_empty(page);
+        if (run && (!empty || run == RUN_MAX)) {
+            if (!give_back(page - run * PAGE_WORDS, run))
                 return false;
             run = 0;
         }
+        run += empty;
     }
     return true;
 }
 
 static bool trim_index(const struct index *x)
 {
-    struct index_window w;
-    for (u64 i = 0; (i = index_next_region(x, i)) < INDEX_REGIONS; i++) {
-        u64 pages = index_leaf_slots(x) / PAGE_WORDS;
-        for (u64 page = 0; page < pages; page += INDEX_WINDOW_PAGES) {
-            u64 left = pages - page;
-            index_look(x, index_leaf(x, i), page,
-                       left < INDEX_WINDOW_PAGES ? left : INDEX_WINDOW_PAGES, &w);
-            if (!trim_window(&w))
-                return false;
-        }
-    }
+    for (u64 i = 0; (i = index_next_region(x, i)) < INDEX_REGIONS; i++)
+        if (!trim_leaf(x, index_leaf(x, i)))
+            return false;
     return true;
 }
 
