@@ -13,8 +13,6 @@
 
 #include "base/base.h"
 
-#define HIDDEN __attribute__((visibility("hidden")))
-
 /* X(standard stream) */
 #define STREAMS(X) X(stdin) X(stdout) X(stderr)
 
