@@ -41,18 +41,18 @@ static ALWAYS_INLINE bool enter_at_once(const struct thread *t)
  * is counted. The same of one that gives `p` back, and of one that does both. */
 static ALWAYS_INLINE bool enter_never_to_make(struct thread *t, u64 size)
 {
-    if (record_state == RECORD_OFF)
-        return t->mode != THREAD_AGENT;
-    return record_state == RECORD_SAMPLED && t->mode == THREAD_READY && sample_passes(t, size);
+    if (record_state == RECORD_SAMPLED)
+        return t->mode == THREAD_READY && sample_passes(t, size);
+    return record_state == RECORD_OFF && t->mode != THREAD_AGENT;
 }
 
 static ALWAYS_INLINE bool enter_never_to_free(struct thread *t, const void *p)
 {
     if (UNLIKELY(!next_has(p)))
         return false;
-    if (record_state == RECORD_OFF)
-        return true;
-    if (record_state != RECORD_SAMPLED || t->mode != THREAD_READY || !sample_lacks(p))
+    if (record_state != RECORD_SAMPLED)
+        return record_state == RECORD_OFF;
+    if (t->mode != THREAD_READY || !sample_lacks(p))
         return false;
     BUMP(&t->frees, 1);
     return true;
@@ -62,10 +62,9 @@ static ALWAYS_INLINE bool enter_never_to_move(struct thread *t, const void *old,
 {
     if (UNLIKELY(!next_has(old)))
         return false;
-    if (record_state == RECORD_OFF)
-        return t->mode != THREAD_AGENT;
-    if (record_state != RECORD_SAMPLED || t->mode != THREAD_READY || !size ||
-        !sample_lacks(old) || !sample_passes(t, size))
+    if (record_state != RECORD_SAMPLED)
+        return record_state == RECORD_OFF && t->mode != THREAD_AGENT;
+    if (t->mode != THREAD_READY || !size || !sample_lacks(old) || !sample_passes(t, size))
         return false;
     BUMP(&t->frees, old != NULL);
     return true;

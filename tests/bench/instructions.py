@@ -39,7 +39,7 @@ PROGRAMS = {
 BOUNDS = {
     ("pairs", "idle"): 10,
     ("pairs", "tracking"): 376,
-    ("pairs", "sampled"): 90,
+    ("pairs", "sampled"): 64,
     ("lists", "tracking"): 493,
     ("tree", "tracking"): 885,
 }
