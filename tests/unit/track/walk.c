@@ -275,7 +275,7 @@ static void routine(int which)
 static void in_coroutines(void **unused)
 {
     (void)unused;
-    for (int i = 0; i < 3; i++) {
+    for (volatile int i = 0; i < 3; i++) { /* getcontext may return a second time */
         routine_states[i] = seed + (u64)i;
         getcontext(&routines[i]);
         routines[i].uc_stack.ss_sp = malloc(1 << 18);
