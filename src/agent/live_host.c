@@ -173,8 +173,11 @@ static bool host_stats(void *context, struct host_stats *stats, struct err *e)
     if (stats->sample_bytes) {
         double blocks, bytes;
         track_variances(&blocks, &bytes);
-        stats->live_blocks_error = query_error(blocks, (double)c.live_blocks);
-        stats->live_bytes_error = query_error(bytes, (double)c.live_bytes);
+        struct query_sum unseen = query_unseen(stats->sample_bytes);
+        stats->live_blocks_error =
+            c.live_blocks ? query_error(blocks, (double)c.live_blocks) : unseen.count_error;
+        stats->live_bytes_error =
+            c.live_bytes ? query_error(bytes, (double)c.live_bytes) : unseen.bytes_error;
     }
     if (c.started_ns)
         stats->started_ns = sys_realtime_ns() - (sys_monotonic_ns() - c.started_ns);

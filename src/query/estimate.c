@@ -60,6 +60,17 @@ struct query_sum query_part_sum(const struct query_part *part)
     };
 }
 
+/* The same root where amount and variance go to 0: n small blocks are unseen with the chance
+ * exp(-n * size / interval), and a score interval ends where that is 2 %. Of their number nothing is
+ * known but that none is smaller than an allocator makes them. */
+struct query_sum query_unseen(u64 sample_bytes)
+{
+    enum { LEAST_BYTES = 16 };
+    double bytes = QUERY_DEVIATIONS * QUERY_DEVIATIONS * (double)sample_bytes;
+    return (struct query_sum){.count_error = (u64)(bytes / LEAST_BYTES + 0.5),
+                              .bytes_error = (u64)(bytes + 0.5)};
+}
+
 /* --- differences --------------------------------------------------------------------------- */
 
 bool query_same_recording(const struct query_view *a, const struct query_view *b)

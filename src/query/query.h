@@ -140,6 +140,8 @@ struct query_part {
 struct query_part query_part_of(const struct query_view *v, block_id b);
 void query_part_add(struct query_part *sum, const struct query_part *part);
 struct query_sum query_part_sum(const struct query_part *part);
+/* What no sampled block was found of: 0, and an error. */
+struct query_sum query_unseen(u64 sample_bytes);
 
 static inline bool query_set_has(const struct query_set *s, block_id b)
 {

@@ -87,7 +87,7 @@ struct query_sum query_set_sum(const struct query_set *s)
             struct query_part part = query_part_of(s->view, b);
             query_part_add(&all, &part);
         }
-        return query_part_sum(&all);
+        return all.count > 0 ? query_part_sum(&all) : query_unseen(s->view->sample_bytes);
     }
     QUERY_EACH (s, b)
         sum.bytes += snapshot_block_own_bytes(s->view->snapshot, b);
@@ -104,7 +104,8 @@ struct query_sum query_blocks_sum(const struct snapshot *s)
         struct query_part part = query_part_of(&view, b);
         query_part_add(&all, &part);
     }
-    return query_part_sum(&all);
+    return all.count > 0 || !view.sample_bytes ? query_part_sum(&all)
+                                               : query_unseen(view.sample_bytes);
 }
 
 block_id query_set_next(const struct query_set *s, block_id after)

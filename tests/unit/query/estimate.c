@@ -71,6 +71,11 @@ static void weights(void **unused)
     assert_in_range(sum.bytes_error, 45 * sum.bytes / 10, 48 * sum.bytes / 10);
     assert_int_equal(query_error(100, 1e9), 20);
     assert_int_equal(query_error(0, 0), 0);
+    /* of none, it is what would be missed once in forty-six times */
+    struct query_set none = opened_empty(&now);
+    assert_int_equal(query_set_sum(&none).bytes, 0);
+    assert_in_range(query_set_sum(&none).bytes_error, 384 * INTERVAL / 100, 385 * INTERVAL / 100);
+    assert_in_range(query_set_sum(&none).count_error, 24 * INTERVAL / 100, 25 * INTERVAL / 100);
     opened_end(&now);
     w.sample_bytes = 0;
     opened_begin(&now, &w);
