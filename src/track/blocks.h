@@ -50,6 +50,22 @@ static ALWAYS_INLINE u8 *blocks_hint_of(u64 address)
     return &blocks_small_hint[address / PAGE_BYTES % BLOCKS_HINTS];
 }
 
+/* Slot of the main index, where such a block surely has it and it is there; else NULL. */
+static ALWAYS_INLINE u64 *blocks_slot_to_put(u64 address, u64 size)
+{
+    if (UNLIKELY(size >= BLOCKS_LARGE_BYTES || size < PEEK(&blocks_small_below) || (address & 8)))
+        return NULL;
+    return index_slot_at_once(&index_main, address);
+}
+
+static ALWAYS_INLINE u64 *blocks_slot_to_take(u64 address)
+{
+    if (UNLIKELY(blocks_begins_page(address) ||
+                 (PEEK(&blocks_small_below) && PEEK(blocks_hint_of(address)))))
+        return NULL;
+    return index_slot_at_once(&index_main, address);
+}
+
 /* Records a block; false when there is no room for its address. */
 static ALWAYS_INLINE bool blocks_put(u64 address, struct index_record r)
 {

@@ -104,19 +104,34 @@ static ALWAYS_INLINE bool index_long(u64 word)
     return (word >> 2 & 63) == INDEX_INLINE_BYTES;
 }
 
+/* The slot, where it is there and can be found without a call; else NULL. */
+static ALWAYS_INLINE u64 *index_slot_at_once(const struct index *x, u64 address)
+{
+    u64 region = address >> INDEX_REGION_BITS;
+    if (UNLIKELY(region >= INDEX_NEAR_REGIONS))
+        return NULL;
+    u64 *leaf = ACQUIRE(&x->near.leaf[region]);
+    if (UNLIKELY(!leaf))
+        return NULL;
+    return leaf + ((address & ((1ul << INDEX_REGION_BITS) - 1)) >> index_shift(x));
+}
+
+static ALWAYS_INLINE void index_write(u64 *slot, struct index_record r)
+{
+    u64 more = r.size >= INDEX_INLINE_BYTES;
+    POKE(slot + more, more ? r.size << 1 : r.word);
+    RELEASE(slot, r.word);
+}
+
 /* Records a block; false when the index has no room for its address. */
 static ALWAYS_INLINE bool index_put(struct index *x, u64 address, struct index_record r)
 {
     u64 *slot = index_slot(x, address);
-    if (UNLIKELY(!slot)) {
+    if (UNLIKELY(!slot))
         slot = index_make_leaf(x, address);
-        if (!slot)
-            return false;
-    }
-    u64 more = r.size >= INDEX_INLINE_BYTES;
-    POKE(slot + more, more ? r.size << 1 : r.word);
-    RELEASE(slot, r.word);
-    return true;
+    if (slot)
+        index_write(slot, r);
+    return slot != NULL;
 }
 
 /* Odd while pages are being given back and a record may be aside, see trim.c. */
@@ -124,13 +139,10 @@ extern HIDDEN u32 index_trims;
 /* Waits until it is even. */
 void index_settle(void);
 
-/* Erases the block that begins at `address` and returns what was known of it; a word of 0 when none
- * does. */
-static ALWAYS_INLINE struct index_record index_take(struct index *x, u64 address)
+/* Erases the block that begins at `address`, whose slot this is, and returns what was known of it; a
+ * word of 0 when none does. */
+static ALWAYS_INLINE struct index_record index_erase(u64 *slot, u64 address)
 {
-    u64 *slot = index_slot(x, address);
-    if (UNLIKELY(!slot))
-        return (struct index_record){0, 0};
     u64 word = PEEK(slot), begins_here = 1 | (address >> 3 & 2);
     if (UNLIKELY((word ^ begins_here) & 3))
         return (struct index_record){0, 0};
@@ -138,6 +150,12 @@ static ALWAYS_INLINE struct index_record index_take(struct index *x, u64 address
     POKE(slot, 0);
     RELEASE(slot + more, 0);
     return (struct index_record){word, (last >> 1 & -more) | (code & (more - 1))};
+}
+
+static ALWAYS_INLINE struct index_record index_take(struct index *x, u64 address)
+{
+    u64 *slot = index_slot(x, address);
+    return slot ? index_erase(slot, address) : (struct index_record){0, 0};
 }
 
 /* The block that begins in the slot of `address`; false when none does. Its owner may be changing

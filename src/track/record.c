@@ -44,6 +44,14 @@ static void put_sampled(struct thread *t, const void *p, struct index_record r)
     count_sampled(t, 1, r.size);
 }
 
+NOINLINE void record_put_otherwise(struct thread *t, u64 address, struct index_record r)
+{
+    if (blocks_put(address, r))
+        record_count(t, 1, (i64)r.size);
+    else
+        POKE(&t->lost, t->lost + 1);
+}
+
 NOINLINE void record_special_birth(struct thread *t, const void *p, u64 size,
                                    const struct walk_origin *origin)
 {

@@ -48,12 +48,17 @@ static ALWAYS_INLINE u64 record_word(struct thread *t, u64 address, u64 size,
     return index_word(address, size, stack, t->number, PEEK(&epoch_now));
 }
 
+/* The rest of record_put, for any block. */
+void record_put_otherwise(struct thread *t, u64 address, struct index_record r);
+
 static ALWAYS_INLINE void record_put(struct thread *t, u64 address, struct index_record r)
 {
-    if (UNLIKELY(!blocks_put(address, r))) {
-        POKE(&t->lost, t->lost + 1);
+    u64 *slot = blocks_slot_to_put(address, r.size);
+    if (UNLIKELY(!slot)) {
+        record_put_otherwise(t, address, r);
         return;
     }
+    index_write(slot, r);
     record_count(t, 1, (i64)r.size);
 }
 
@@ -78,14 +83,17 @@ static ALWAYS_INLINE void record_birth(struct thread *t, const void *p, u64 size
                (struct index_record){record_word(t, (u64)p, size, origin), size});
 }
 
-/* The rest of record_take, where the record was not found or pages of the index have been given back
- * since last time: `r` is what was taken. */
+/* The rest of record_take, where the record was not found at once or pages of the index have been given
+ * back since last time: `r` is what was taken. */
 struct index_record record_take_again(struct thread *t, const void *p, struct index_record r);
 
 /* The record of a block that is about to be given back, erased; a word of 0 when there is none. */
 static ALWAYS_INLINE struct index_record record_take(struct thread *t, const void *p)
 {
-    struct index_record r = blocks_take((u64)p);
+    u64 *slot = blocks_slot_to_take((u64)p);
+    struct index_record r = {0, 0};
+    if (LIKELY(slot))
+        r = index_erase(slot, (u64)p);
     if (UNLIKELY(!r.word || PEEK(&index_trims) != t->trims_seen))
         return record_take_again(t, p, r);
     return r;

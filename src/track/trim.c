@@ -120,7 +120,7 @@ static u64 late_size(u64 address)
     return word >> 1;
 }
 
-COLD struct index_record record_take_again(struct thread *t, const void *p, struct index_record r)
+NOINLINE struct index_record record_take_again(struct thread *t, const void *p, struct index_record r)
 {
     u32 seen;
     do {
