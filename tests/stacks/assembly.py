@@ -68,8 +68,8 @@ NOTHING = [
 class Function:
     """One function; keeps where the stack pointer is."""
 
-    def __init__(self, number, draw):
-        self.number, self.draw = number, draw
+    def __init__(self, number, draw, more_room):
+        self.number, self.draw, self.more_room = number, draw, more_room
         self.text, self.behind = [], []
         self.cfa = 8  # of the frame from rsp
         self.follows = True  # the CFA is told from rsp
@@ -111,7 +111,7 @@ class Function:
 
     def align(self):
         """Room so that calls find the stack as the ABI says."""
-        room = (-self.cfa) % 16 + 16 * self.draw.randrange(0, 4)
+        room = (-self.cfa) % 16 + 16 * self.draw.randrange(0, 4) + self.more_room
         if room:
             self.lower(room)
         return room
@@ -129,9 +129,10 @@ class Function:
 
     def work(self, may_push=True):
         """Allocates, and calls others, and traps. rsp is aligned."""
+        trap = self.allocate if self.draw.mild else lambda: self.put("ud2")
         for _ in range(self.draw.randrange(1, 4)):
             self.draw.choice([self.allocate, self.allocate, self.call_others, self.call_others,
-                              self.call_others, lambda: self.put("ud2")])()
+                              self.call_others, trap])()
             if may_push and self.draw.random() < 0.2:  # arguments on the stack of a call
                 self.push("rax", tell=False)
                 self.push("rcx", tell=False)
@@ -477,6 +478,8 @@ KINDS = [with_pushes, with_frame_pointer, by_any_register, by_word, as_gcc_reali
          kept_in_registers, returning_elsewhere, far_saved, trapping_at_once, ending_with_a_call,
          on_other_stack, with_pushes]
 
+MILD = [with_pushes, with_frame_pointer, as_gcc_realigns, with_two_ends, ending_with_a_call]
+
 # What the functions call; it is part of the program, not of its plugins.
 GLUE = """#define _GNU_SOURCE
 #include <sys/mman.h>
@@ -534,12 +537,15 @@ void assembly_stack_done(struct world *w)
 """
 
 
-def source(draw, numbers, count):
-    """(text, names of the steps) of a file of functions."""
-    text, names, kinds = [], [], list(KINDS)
+def source(draw, numbers, count, more_room=None):
+    """(text, names of the steps) of a file of functions; with more_room, such as differ from those
+    made with another in the size of their frames alone."""
+    text, names, kinds = [], [], list(MILD if draw.mild else KINDS)
+    if more_room is not None:
+        kinds = [with_pushes]
     draw.shuffle(kinds)
     for i in range(count):
-        f = Function(next(numbers), draw)
+        f = Function(next(numbers), draw, more_room or 0)
         kinds[i % len(kinds)](f)
         names.append(f"g{f.number}")
         text.append(f.finish(names[-1]))

@@ -207,9 +207,10 @@ static void compare(u32 node, u64 from)
         show("wrong by the program", &mine, &theirs);
     if (equal)
         return;
-    bool none = PEEK(&judge_of_all) && of_mine != WRONG && possible(mine) && !possible(theirs);
     enum verdict of_theirs = judge(&theirs);
-    if (none || (of_mine == RIGHT && (of_theirs == WRONG || of_theirs == DOUBTFUL)))
+    bool absurd = of_theirs != NO_OPINION && (of_theirs == WRONG || !possible(theirs));
+    if ((absurd && of_mine != WRONG && possible(mine)) ||
+        (of_mine == RIGHT && of_theirs == DOUBTFUL))
         count(&overruled);
     else if (count(&differences) < SHOWN)
         show("different", &mine, &theirs);

@@ -5,6 +5,8 @@ Context: test. Each ingredient below is a function of the type `step` (generated
 a unit is a file of many of them, chosen and varied by a seeded generator.
 Invariant: a function is numbered gN and says its number when it begins, so the program knows its
 own chain of calls.
+A program whose draw.mild is set has none of the frames for which the recorder walks the slow way;
+with a few of these on nearly every stack, the fast way would hardly be tried.
 """
 
 import itertools
@@ -62,9 +64,9 @@ def body(draw, least=1):
         lines.append("CALL();")
         if draw.random() < 0.4:
             lines.append(probe(draw))
-        if draw.random() < 0.1:
+        if draw.random() < 0.1 and not draw.mild:
             lines.append("if (MAY_CALL()) { world_raise(w); BACK(); }")
-        if draw.random() < 0.1:
+        if draw.random() < 0.1 and not draw.mild:
             lines.append("if (MAY_CALL()) { TRAP(); BACK(); }")
     draw.shuffle(lines)
     return " ".join([probe(draw)] + lines)
@@ -147,6 +149,29 @@ def with_tail_call(unit):
              f"    return world_pick(w)(w, depth - 1);\n}}\n", f"g{n}")
 
 
+def shifting(unit):
+    """A frame found through rbp that moves while the frames around it stay where they are: what it
+    left behind at its former place looks like a return address that is still there."""
+    d = unit.draw
+    inner, middle, outer = unit.number(), unit.number(), unit.number()
+    step = d.choice([16, 32, 64])
+    unit.add(f"static OPAQUE unsigned long g{inner}(struct world *w, unsigned depth)\n{{\n"
+             f"    ENTER({inner});\n    PROBE(malloc(20));\n    return sum + level;\n}}\n"
+             f"static OPAQUE unsigned long g{middle}(struct world *w, unsigned depth, unsigned n)\n"
+             f"{{\n    ENTER({middle});\n    char *p = (char *)alloca({step} * n); p[0] = 1;\n"
+             f"    __asm__ volatile(\"\" ::\"r\"(p) : \"memory\");\n"
+             f"    CALL_THIS(g{inner}(w, depth));\n    return sum + level;\n}}\n"
+             f"static OPAQUE unsigned long g{outer}(struct world *w, unsigned depth, unsigned n)\n"
+             f"{{\n    ENTER({outer});\n    char *p = (char *)alloca({step} * n); p[0] = 1;\n"
+             f"    __asm__ volatile(\"\" ::\"r\"(p) : \"memory\");\n"
+             f"    if (n % 2) {{ CALL_THIS(g{middle}(w, depth, 20 - n));\n"
+             f"        __asm__ volatile(\"nop\"); }}\n"
+             f"    else {{ CALL_THIS(g{middle}(w, depth, 20 - n)); }}\n"
+             f"    return sum + level;\n}}\n")
+    define(unit, f"for (unsigned i = 0; i < 12; i++)\n"
+                 f"        CALL_THIS(g{outer}(w, depth, 1 + world_draw(w, 18)));\n    {body(d)}")
+
+
 def through_libc(unit):
     d, n = unit.draw, unit.number()
     unit.add(f"static __thread struct {{ struct world *w; unsigned depth; int once; }} passed{n};\n"
@@ -221,7 +246,8 @@ def visiting(unit):
 
 
 C = [plain, with_alloca, with_array, with_many_values, realigned, by_varargs, by_many_arguments,
-     with_tail_call, through_libc, with_jump, leaving, diving, large, resuming, yielding, visiting]
+     with_tail_call, shifting, through_libc, with_jump, leaving, diving, large, resuming, yielding,
+     visiting]
 PLUGIN = [plain, with_alloca, with_array, with_many_values, realigned, by_varargs,
           by_many_arguments, with_tail_call, through_libc, diving]
 

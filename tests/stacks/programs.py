@@ -55,6 +55,7 @@ class Program:
     def __init__(self, seed, directory):
         self.seed, self.directory = seed, directory
         self.draw = random.Random(seed)
+        self.draw.mild = self.draw.random() < 0.5
         self.numbers = itertools.count(1)
 
     def write(self, name, text):
@@ -90,8 +91,8 @@ class Program:
         u.fill(ingredients, count)
         return self.compile(name, u.source(offer), *more, gcc=gcc)
 
-    def assembly(self, name, count, offer):
-        text, names = assembly.source(self.draw, self.numbers, count)
+    def assembly(self, name, count, offer, more_room=None):
+        text, names = assembly.source(self.draw, self.numbers, count, more_room)
         self.write(name + ".s", text)
         self.build(["gcc", "-c", name + ".s", "-o", name + ".s.o"])
         u = generate.Unit(self.draw, self.numbers, "c")
@@ -116,6 +117,20 @@ class Program:
                                  "{\n    own[7] = 1;\n    PROBE(malloc(9));\n}\n")]
         else:
             objects = self.assembly(name, 13, False)
+        return [self.link_plugin(name, objects)]
+
+    def twins(self, name):
+        """Two plugins whose code differs in nothing but the size of frames."""
+        state, first = self.draw.getstate(), next(self.numbers)
+        made = []
+        for more_room in (0, 16):
+            self.draw.setstate(state)
+            self.numbers = itertools.count(first)
+            objects = self.assembly(f"{name}{more_room}", 4, False, more_room)
+            made.append(self.link_plugin(f"{name}{more_room}", objects))
+        return made
+
+    def link_plugin(self, name, objects):
         without = ["-Wl,--build-id=none"] if self.draw.random() < 0.5 else []
         self.build(["gcc", "-shared", *without, "-Wl,-z,lazy", "-o", name + ".so", *objects])
         return os.path.join(self.directory, name + ".so")
@@ -130,7 +145,9 @@ class Program:
                              gcc=True),
                    *self.assembly("hand", 26, True), self.lazy(),
                    self.compile("glue.c", assembly.GLUE)]
-        self.plugins = [self.plugin(n) for n in range(self.draw.randrange(2, 5))]
+        self.plugins = self.twins("twin")
+        for n in range(self.draw.randrange(1, 3)):
+            self.plugins += self.plugin(n)
         with open(os.path.join(HERE, "generated", "world.c")) as f:
             objects.append(self.compile("world.c", f.read(), "-D_GNU_SOURCE"))
         self.build(["g++", "-fuse-ld=" + self.linker, "-rdynamic", "-Wl,-z,lazy",
@@ -140,7 +157,7 @@ class Program:
     def check(self, budget):
         """Builds and runs it; what was counted."""
         self.make()
-        stack = self.draw.choice([64, 64, 64, 7, 1, 3, 200, 256])
+        stack = self.draw.choice([64, 64, 64, 64, 64, 7, 1, 3, 200, 256])
         # lld gives no unwind information for its jumps to other libraries
         tick = 0 if self.linker == "lld" else self.draw.choice([0, 150, 400])
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MOONHEAP_", "LD_"))}
