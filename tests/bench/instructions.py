@@ -40,7 +40,7 @@ BOUNDS = {
     ("pairs", "idle"): 10,
     ("pairs", "tracking"): 376,
     ("pairs", "sampled"): 64,
-    ("lists", "tracking"): 493,
+    ("lists", "tracking"): 388,
     ("tree", "tracking"): 885,
 }
 
