@@ -6,10 +6,11 @@
  * with the first few differences before it.
  *
  * Context: hot, but for a test: it is slow, and libunwind takes the loader's lock.
- * Who is right when two differ: unw_backtrace remembers what it learnt of an address, also when
- * other code lies there by now and when the address is at once a return address and an interrupted
- * instruction. So libunwind is asked a second time, step by step and without what it remembers; if
- * that is our stack, the first answer was a slip. A program that knows its own calls (generated/)
+ * Who is right when two differ: unw_backtrace remembers what it learnt of an address, also when it
+ * is at once a return address and an interrupted instruction, and when other code lies there by now.
+ * So libunwind is asked a second time, step by step and without what it remembers; if that is our
+ * stack, the first answer was a slip. Once code has been unloaded it is asked only that way, for the
+ * first one then reads what need not be there. A program that knows its own calls (generated/)
  * hands in a judge, which sees every stack; where libunwind's is wrong by it and ours is right,
  * libunwind is overruled.
  */
@@ -133,6 +134,21 @@ static NOINLINE struct stack thoroughly(u64 from)
     return clip(pcs, n, from);
 }
 
+static int count_unloads(struct dl_phdr_info *info, size_t size, void *unloads)
+{
+    (void)size;
+    *(unsigned long long *)unloads = info->dlpi_subs;
+    return 1;
+}
+
+/* unw_backtrace follows what it remembers of code that has been unloaded, off the stack too. */
+static bool may_ask_quickly(void)
+{
+    unsigned long long unloads = 0;
+    dl_iterate_phdr(count_unloads, &unloads);
+    return unloads == 0;
+}
+
 static bool same(const struct stack *a, const struct stack *b)
 {
     return a->count == b->count && memcmp(a->pcs, b->pcs, a->count * sizeof a->pcs[0]) == 0;
@@ -190,9 +206,10 @@ static void compare(u32 node, u64 from)
 {
     while (__atomic_exchange_n(&asked, true, __ATOMIC_ACQUIRE))
         sys_call(SYS_sched_yield, 0, 0, 0);
-    struct stack mine = ours(node), theirs = quickly(from);
+    bool quick = may_ask_quickly();
+    struct stack mine = ours(node), theirs = quick ? quickly(from) : thoroughly(from);
     bool equal = same(&mine, &theirs);
-    if (!equal) {
+    if (!equal && quick) {
         theirs = thoroughly(from);
         equal = same(&mine, &theirs);
         if (equal)
