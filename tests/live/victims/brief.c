@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ask.h"
+
 static void *volatile last;
 
 static void *one(void *unused)
@@ -23,13 +25,7 @@ int main(void)
     char line[100];
     long count;
     pthread_t thread;
-    for (size_t used = 0; read(0, line + used, 1) == 1;) {
-        if (line[used] != '\n') {
-            used += used < sizeof line - 1;
-            continue;
-        }
-        line[used] = 0;
-        used = 0;
+    while (ask(line, sizeof line)) {
         if (sscanf(line, "threads %ld", &count) == 1)
             for (long i = 0; i < count; i++)
                 if (!pthread_create(&thread, NULL, one, NULL))

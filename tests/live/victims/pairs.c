@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ask.h"
+
 enum { ROUNDS = 200, HELD = 1 << 16 };
 static void *held[HELD];
 static long held_count;
@@ -41,13 +43,7 @@ int main(void)
 {
     char line[100], answer[100];
     long n;
-    for (size_t used = 0; read(0, line + used, 1) == 1;) {
-        if (line[used] != '\n') {
-            used += used < sizeof line - 1;
-            continue;
-        }
-        line[used] = 0;
-        used = 0;
+    while (ask(line, sizeof line)) {
         long least = 0;
         if (sscanf(line, "pairs %ld", &n) == 1)
             for (long i = 0; i < ROUNDS; i++) {

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ask.h"
+
 enum { THREADS = 16, A = 20000, A_BYTES = 300, B = 3000, B_BYTES = 2000, C = 1000, D = 40, D_BYTES = 1 << 20 };
 
 static void *a[THREADS][A], *b[THREADS][B], *c[THREADS][C], *d[D];
@@ -98,13 +100,7 @@ int main(int argc, char **argv)
         end();
         return 0;
     }
-    for (size_t used = 0; read(0, line + used, 1) == 1;) {
-        if (line[used] != '\n') {
-            used += used < sizeof line - 1;
-            continue;
-        }
-        line[used] = 0;
-        used = 0;
+    while (ask(line, sizeof line)) {
         if (sscanf(line, "life %ld", &count) == 1)
             lives(count);
         else if (!strcmp(line, "higher"))

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ask.h"
+
 enum { SITES = 40, ROOM = 1 << 20 };
 
 static void **kept;
@@ -64,13 +66,7 @@ int main(void)
     size_t count, bytes;
     static void *room[ROOM];
     kept = room;
-    for (size_t used = 0; read(0, line + used, 1) == 1;) {
-        if (line[used] != '\n') {
-            used += used < sizeof line - 1;
-            continue;
-        }
-        line[used] = 0;
-        used = 0;
+    while (ask(line, sizeof line)) {
         if (sscanf(line, "grow %zu %zu", &count, &bytes) == 2)
             grow(count, bytes);
         else if (!strcmp(line, "drop"))

@@ -12,31 +12,13 @@
 
 #include <cmocka.h>
 
-#include "track/enter.h"
+#include "life.h"
 
 static struct options options;
 
 static void *at(u64 i)
 {
     return (void *)(0x600000000000 + i * 512);
-}
-
-static NOINLINE void bear(void *p, u64 size)
-{
-    struct thread *t = enter_to_make(size);
-    if (!t)
-        return;
-    record_birth(t, p, size, WALK_ORIGIN());
-    thread_leave(t);
-}
-
-static void bury(void *p)
-{
-    struct index_record r;
-    struct thread *t = thread_settle();
-    thread_enter(t);
-    record_special_death(t, p, &r);
-    thread_leave(t);
 }
 
 static int begin(void **unused)
@@ -64,7 +46,7 @@ static void what_grew_and_went_was_there(void **unused)
         bear(at(i), SIZE);
     for (u64 i = 0; i < BLOCKS; i++)
         if (i % 3)
-            bury(at(i));
+            bury(at(i), NULL);
     assert_true(track_peak_open(&p));
     /* what was not flushed, and 1/4096 of a mark */
     assert_in_range(p.count, BLOCKS - 4096 / SIZE - BLOCKS / 4096 - 2, BLOCKS);
@@ -83,7 +65,7 @@ static void a_reused_address_is_another_block(void **unused)
     struct track_peak p;
     bear(at(1), 5 << 20);
     bear(at(2), 5 << 20);
-    bury(at(1));
+    bury(at(1), NULL);
     bear(at(1), 77);
     assert_true(track_peak_open(&p));
     assert_int_equal(p.count, 2);
@@ -108,7 +90,7 @@ static void what_did_not_go_after_all_is_there_once(void **unused)
     assert_true(record_special_death(t, at(1), &r));
     record_undo_death(t, at(1), r);
     thread_leave(t);
-    bury(at(1));
+    bury(at(1), NULL);
     assert_true(track_peak_open(&p));
     assert_int_equal(p.count, 1);
     track_peak_close(&p);
@@ -130,14 +112,14 @@ static void a_reset_begins_with_what_is_there(void **unused)
     struct track_peak p;
     bear(at(1), 1 << 20);
     bear(at(2), 4 << 20);
-    bury(at(2));
+    bury(at(2), NULL);
     track_reset_peak();
     assert_true(track_peak_open(&p));
     assert_int_equal(p.count, 1);
     assert_int_equal(p.blocks[0].size, 1 << 20);
     track_peak_close(&p);
     bear(at(3), 2 << 20);
-    bury(at(1));
+    bury(at(1), NULL);
     assert_true(track_peak_open(&p));
     assert_int_equal(p.count, 2);
     assert_int_equal(bytes_of(&p), 3 << 20);
@@ -161,7 +143,7 @@ static void random_lives(void **unused)
             bear(at(i * 8), size[i]);
             live += size[i];
         } else if (!up && size[i]) {
-            bury(at(i * 8));
+            bury(at(i * 8), NULL);
             live -= size[i];
             size[i] = 0;
         }
@@ -200,7 +182,7 @@ static void *work(void *number)
     pthread_barrier_wait(&everyone);
     n = (n + 1) % THREADS;
     for (u64 i = 0; i < EACH; i++)
-        bury(at(n * EACH + i));
+        bury(at(n * EACH + i), NULL);
     return NULL;
 }
 
@@ -230,7 +212,7 @@ static void *churn(void *unused)
 {
     (void)unused;
     for (u64 i = 0; !PEEK(&stop); i++) {
-        bury(at(i % EACH));
+        bury(at(i % EACH), NULL);
         bear(at(i % EACH), 400);
         if (i % EACH == EACH / 2)
             bear(at(EACH + i % 7), 40000);

@@ -15,31 +15,13 @@
 
 #include <cmocka.h>
 
-#include "track/enter.h"
+#include "life.h"
 
 static struct options options;
 
 static void *at(u64 i)
 {
     return (void *)(0x600000000000 + i * 64);
-}
-
-static NOINLINE void bear(void *p, u64 size)
-{
-    struct thread *t = enter_to_make(size);
-    if (!t)
-        return;
-    record_birth(t, p, size, WALK_ORIGIN());
-    thread_leave(t);
-}
-
-static bool bury(void *p, struct index_record *r)
-{
-    struct thread *t = thread_settle();
-    thread_enter(t);
-    bool there = record_special_death(t, p, r);
-    thread_leave(t);
-    return there;
 }
 
 static struct track_counters counters(void)
