@@ -9,10 +9,16 @@
  */
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "agent.h"
 
-enum { LISTEN_AGAIN_MS = 100, LOOK_AGAIN_MS = 1000 };
+enum {
+    LISTEN_AGAIN_MS = 100,
+    LOOK_AGAIN_MS = 1000,
+    CREATOR_NAP_NS = 50000,
+    CREATOR_NAPS = 2000,
+};
 
 struct loop {
     struct agent_live live;
@@ -167,6 +173,15 @@ static u64 sleep_ns(const struct loop *l)
     return !due ? 0 : due > now ? due - now : 1;
 }
 
+/* The thread that makes this one is in the middle of that, where nothing tells its stack: it is let
+ * out before a script can look. It may be held up there by others, so not for ever. */
+static void let_creator_out(void)
+{
+    struct timespec nap = {.tv_nsec = CREATOR_NAP_NS};
+    for (u32 i = 0; i < CREATOR_NAPS && ACQUIRE(&agent.state) == AGENT_STARTING; i++)
+        sys_call(SYS_nanosleep, &nap, 0, 0);
+}
+
 void *agent_loop(void *unused)
 {
     struct loop l = {0};
@@ -178,6 +193,7 @@ void *agent_loop(void *unused)
     l.live.every_ns = agent.options.every_ns;
     follow_timer(&l);
     trigger_own_thread();
+    let_creator_out();
     for (;;) {
         u32 wakes = ACQUIRE(&agent.wakes), signals = ACQUIRE(&agent.signals);
         run_checkpoints(&l);

@@ -438,6 +438,8 @@ void catalog_unit_read_all(struct catalog_build *b, Dwarf *dwarf, u64 info_bytes
         bool skeleton = type == DW_UT_skeleton;
         if (type == DW_UT_type) /* taken over when something refers to it */
             continue;
+        if (!root.addr) /* a unit without a beginning; libdw gives nothing at all then */
+            continue;
         b->skeletons += skeleton;
         b->split_missing += skeleton && !split.addr;
         take_over(b, skeleton && split.addr ? &split : &root);

@@ -80,6 +80,14 @@ def catalog(path, out):
                           errors="replace")
 
 
+def without_crash_of_libdw(text):
+    """The process that reads may crash in the library that reads, and a sanitizer tells of it; a
+    crash in code of ours is none to pass over."""
+    report = re.compile(r"AddressSanitizer:DEADLYSIGNAL\n=+\n==\d+==ERROR: .*?\n"
+                        r"    #0 0x\w+ in \w+ \(\S*/lib(?:dw|elf)[.-].*?==\d+==ABORTING\n", re.S)
+    return report.sub("", text)
+
+
 def test_damaged_programs():
     chance = random.Random(harness.seed())
     made = refused = crashed = late = 0
@@ -95,7 +103,8 @@ def test_damaged_programs():
             what = f"run {run} of {PROGRAMS[number]}"
             check(done.returncode in (0, 1, 2), f"{what}: ends well", done)
             if done.returncode:
-                check(re.fullmatch(r"moonheap catalog: .+\n", done.stderr), f"{what}: says why", done)
+                check(re.fullmatch(r"moonheap catalog: .+\n", without_crash_of_libdw(done.stderr)),
+                      f"{what}: says why", done)
                 refused += 1
                 crashed += "crashed" in done.stderr
                 late += "took longer" in done.stderr
