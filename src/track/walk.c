@@ -334,7 +334,8 @@ static NOINLINE struct rbp_step step_by_rbp(struct thread *t, u64 rule, u64 sp, 
     return (struct rbp_step){cfa, rbp};
 }
 
-u32 walk_capture(struct thread *t, const struct walk_origin *origin)
+/* What walk_capture has not seen before. */
+static NOINLINE u32 walk_on(struct thread *t, const struct walk_origin *origin)
 {
     struct walk_place at = {.slot = (u64)&origin->pc, .pc = origin->pc};
     struct rbp_span rbp = {(u64)&origin->rbp, 0};
@@ -354,9 +355,6 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         memset(t->memos, 0, sizeof t->memos);
     }
     u32 candidates = t->last_count, n = 0, limit = walk_limit;
-    const struct walk_memo *m = memo_of(t, at.slot, at.pc);
-    if (m->first.slot == at.slot && m->first.pc == at.pc && is_again(t, m, limit))
-        return m->node;
     t->fresh_more.end = 0;
     for (;;) {
         u32 j = t->where[where_of(at.slot)];
@@ -409,6 +407,25 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
         }
         at.pc = word(at.slot);
     }
+}
+
+u32 walk_capture(struct thread *t, const struct walk_origin *origin)
+{
+    /* Nearly all stacks are one of those that are remembered, and they are told with few registers. */
+    u64 slot = (u64)&origin->pc, pc = origin->pc;
+    if (UNLIKELY(slot < t->stacks[0].lo || slot >= t->stacks[0].lasting ||
+                 t->last_generation != ACQUIRE(&frames_generation)))
+        return walk_on(t, origin);
+    const struct walk_memo *m = memo_of(t, slot, pc);
+    if (m->first.slot == slot && m->first.pc == pc && is_again(t, m, walk_limit))
+        return m->node;
+    u32 j = t->where[where_of(slot)], broken;
+    if (places(t)[j].slot == slot && places(t)[j].pc == pc && j < t->last_count && !t->last_cut &&
+        j >= t->more.end && intact(t, (i32)j, &broken)) {
+        t->last_count = j + 1;
+        return t->nodes[j];
+    }
+    return walk_on(t, origin);
 }
 
 u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole)
