@@ -15,6 +15,7 @@ enum {
     FLUSH_WEIGHT_MIN = 4 << 10,
     CHUNK_BYTES_MIN = 16 << 10,
     CHUNK_BYTES_MAX = 1 << 20,
+    MOVES_MAX = 100,
     ENTRY_WORDS = 3,
 };
 
@@ -301,14 +302,19 @@ bool track_peak_kept(void)
 bool track_peak_open(struct track_peak *p)
 {
     struct list l = {0};
-    *p = (struct track_peak){.epoch = ACQUIRE(&peak_epoch)};
-    if (!p->epoch)
+    bool done = true, moved = true;
+    *p = (struct track_peak){0};
+    if (!track_peak_kept())
         return false;
     RELEASE(&held, true);
-    p->epoch = ACQUIRE(&peak_epoch);
-    p->ns = track_epoch_ns(p->epoch + 1);
-    bool done = add_living(&l, p->epoch) && add_dead(&l, p->epoch) && sort(&l);
-    bool moved = ACQUIRE(&peak_epoch) != p->epoch;
+    /* A thread that has not seen that yet may still move it, once. */
+    for (u32 i = 0; done && moved && i < MOVES_MAX; i++) {
+        drop(&l);
+        p->epoch = ACQUIRE(&peak_epoch);
+        p->ns = track_epoch_ns(p->epoch + 1);
+        done = add_living(&l, p->epoch) && add_dead(&l, p->epoch) && sort(&l);
+        moved = ACQUIRE(&peak_epoch) != p->epoch;
+    }
     RELEASE(&held, false);
     if (!done || moved) {
         drop(&l);

@@ -288,7 +288,7 @@ def test_a_forked_child_has_none():
         mine = images(program, child)[0]
         os.kill(child, signal.SIGKILL)
         gone(mine)
-        check(state(image) == "S", "its parent's stays")
+        until(lambda: state(image) == "S", 10, "its parent's stays, and waits again")
         is_of_one_moment(program.run(THEN).body)
 
 
