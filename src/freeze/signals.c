@@ -20,7 +20,7 @@
 
 enum {
     /* Who blocks the signal may be in a handler, or on its way to life or death, and waiting for
-     * its turn on a busy machine. */
+     * its turn on a busy machine, or for the debugger that is told of each new thread. */
     DEAF_MS = 5,
     DEAF_RUNNING_MS = 60,
     DEAF_TICK_NS = 300000,
@@ -46,7 +46,8 @@ static void look(struct stop *s, struct stop_thread *t)
                : awaits_signal(&t->call) || tasks_blocks(s, t->tid, trigger_signal())
                    ? STOP_DEAF
                    : STOP_RUNNING;
-    t->deaf_until_ns = t->met_ns + (state == 'R' ? DEAF_RUNNING_MS : DEAF_MS) * 1000000UL;
+    bool soon = state == 'R' || state == 't';
+    t->deaf_until_ns = t->met_ns + (soon ? DEAF_RUNNING_MS : DEAF_MS) * 1000000UL;
 }
 
 static void meet(struct stop *s, int tid)

@@ -98,12 +98,21 @@ def sleep_cut_short(times):
     return UNDISTURBED.replace("interrupted=0", f"interrupted={times}")
 
 
-def by_signals(found, missed=0):
-    check(found.has_references() and found.way() == "signals", "threads stood by signals",
-          found.meta, found.notes)
-    check(found.stopped() == (missed == 0) and len(found.missed) == missed, "nobody else is missed",
-          found.meta, found.missed)
-    check(any("stopped by signals" in n for n in found.notes), "it says so", found.notes)
+def by_signals(program, **how):
+    """Snapshots until nobody is missed, and how many that took: bystander has a thread at any time
+    that is about to live or to die and blocks all signals, which on a busy machine may last."""
+    for times in range(1, 11):
+        found = take(program, **how)
+        check(found.has_references() and found.way() == "signals", "threads stood by signals",
+              found.meta, found.notes)
+        check(any("stopped by signals" in n for n in found.notes), "it says so", found.notes)
+        check(found.stopped() == (not found.missed), "it says whether all stood", found.meta,
+              found.missed)
+        if found.stopped():
+            return times
+        check(len(found.missed) <= 2 and set(found.missed.values()) <= {
+            "bystander: blocks the signal"}, "nobody else is missed", found.missed)
+    raise AssertionError("somebody was missed each time")
 
 
 def test_traced_already():
@@ -113,17 +122,18 @@ def test_traced_already():
     with Program([victim("bystander"), "3"], script=SAVE,
                  via=[strace, "-f", "-qq", "-e", "trace=none", "-o", "/dev/null"]) as program:
         check(program.hear(60) == "ready", "it is ready")
-        program.run(pid=descendant(program))
-        by_signals(References(os.path.join(program.directory, "snapshot")))
+        times = by_signals(program, pid=descendant(program))
         # The signal that asked for the snapshot went to one of its threads, too.
         said = report(program)
-        check(said in (sleep_cut_short(1), sleep_cut_short(2)), "nothing else was disturbed", said)
+        check(said in map(sleep_cut_short, range(times, 2 * times + 1)),
+              "nothing else was disturbed", said)
 
 
 def test_ptrace_denied():
     with bystander(3, "deny-ptrace") as program:
-        by_signals(take(program))
-        check(report(program) == sleep_cut_short(1), "nothing else was disturbed")
+        times = by_signals(program)
+        said = report(program)
+        check(said == sleep_cut_short(times), "nothing else was disturbed", said)
 
 
 def without_references(program, why):
@@ -147,7 +157,7 @@ def test_a_debugger_is_attached():
         try:
             while b"Continuing" not in (line := debugger.stdout.readline()):
                 check(line, "gdb attaches")
-            by_signals(take(program))
+            by_signals(program)
             said = report(program)
             # Attaching stops threads too, and ends what gdb does not put back: signal(7).
             check(said.endswith(UNDISTURBED.partition(" ")[2]), "it goes on", said)

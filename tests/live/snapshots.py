@@ -112,9 +112,9 @@ class References:
         return lost
 
 
-def take(program):
-    """Has the program take and save a snapshot, and reads it."""
-    run = program.run(SAVE)
+def take(program, **how):
+    """Has the program take and save a snapshot, and reads it; how: what Program.run takes."""
+    run = program.run(SAVE, **how)
     path = os.path.join(program.directory, "snapshot")
     check(os.path.exists(path), "a snapshot was saved", run)
     found = References(path)
