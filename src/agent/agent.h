@@ -43,6 +43,7 @@ struct agent {
     char out[AGENT_PATH_BYTES];
     char catalog_places[3][AGENT_PATH_BYTES]; /* "NAME=value" of what says where catalogues are */
     char *catalog_environment[4];
+    struct exported libc; /* looked into where dlsym may not be called */
     struct process_mark *mark;
     u32 state; /* enum agent_state */
     u32 signals; /* counts those that asked for a run */
@@ -69,7 +70,7 @@ void agent_forget_parent(void);
 
 /* --- interrupted.c ------------------------------------------------------------------------- */
 
-/* Resolves the functions that must not be interrupted by a start. */
+/* Notes where the loader is. */
 void agent_interrupted_prepare(void);
 /* May a thread be created at that point of the program? `tries` counts refusals so far. */
 bool agent_interrupted_safely(const ucontext_t *context, u32 tries);

@@ -16,14 +16,13 @@
 
 static u64 snapshot_bytes; /* of those that are open */
 static void (*release_snapshot)(struct snapshot *s);
-static struct mallinfo2 (*glibc_figures)(void);
 static int (*jemalloc_control)(const char *, void *, size_t *, void *, size_t);
 
 void agent_books_prepare(void)
 {
-    void *found = dlsym(RTLD_DEFAULT, "mallinfo2");
-    memcpy(&glibc_figures, &found, sizeof found);
-    found = dlsym(RTLD_DEFAULT, "mallctl");
+    if (!track_allocator()[0])
+        return;
+    void *found = dlsym(RTLD_DEFAULT, "mallctl");
     memcpy(&jemalloc_control, &found, sizeof found);
 }
 
@@ -59,8 +58,11 @@ u64 agent_books_allocator(void)
 {
     if (track_allocator()[0])
         return jemalloc_control ? jemalloc_bytes() : 0;
-    if (!glibc_figures)
+    struct mallinfo2 (*glibc_figures)(void);
+    void *found = exported_find(&agent.libc, "mallinfo2");
+    if (!found) /* before 2.33 */
         return 0;
+    memcpy(&glibc_figures, &found, sizeof found);
     struct mallinfo2 figures = glibc_figures();
     return figures.arena + figures.hblkhd;
 }

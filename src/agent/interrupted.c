@@ -11,7 +11,6 @@
  * into a nameless one (pthread_join is) are followed there. glibc blocks signals itself within
  * pthread_create and at a thread's end; the table does not rely on that.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <string.h>
@@ -92,6 +91,14 @@ static int find_loader(struct dl_phdr_info *object, size_t size, void *base)
 
 void agent_interrupted_prepare(void)
 {
+    ElfW(Addr) base = _r_debug.r_ldbase;
+    dl_iterate_phdr(find_loader, &base);
+}
+
+/* Once, at the first signal and not at every start of a program: it looks up forty names and reads
+ * unwind tables. The agent's state lets only one thread at a time come here. */
+static void find_functions(void)
+{
     static const struct {
         const char *name;
         bool waits;
@@ -100,20 +107,13 @@ void agent_interrupted_prepare(void)
         INTERRUPTED_TABLE(X)
 #undef X
     };
-    void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    for (u32 i = 0; libc && i < COUNT_OF(table); i++)
-        add((u64)dlsym(libc, table[i].name), table[i].waits);
-    ElfW(Addr) base = _r_debug.r_ldbase;
-    dl_iterate_phdr(find_loader, &base);
-}
-
-/* Once, at the first signal and not at every start of a program: it reads unwind tables. The agent's
- * state lets only one thread at a time come here. */
-static void follow_jumps(void)
-{
     static bool done;
+    if (done)
+        return;
+    for (u32 i = 0; i < COUNT_OF(table); i++)
+        add((u64)exported_find(&agent.libc, table[i].name), table[i].waits);
     u32 named = function_count;
-    for (u32 i = 0; !done && i < named; i++)
+    for (u32 i = 0; i < named; i++)
         add_jumps(functions[i].start, functions[i].waits);
     done = true;
 }
@@ -148,7 +148,7 @@ bool agent_interrupted_safely(const ucontext_t *context, u32 tries)
 {
     u64 pcs[FRAMES_MAX];
     bool whole = false;
-    follow_jumps();
+    find_functions();
     u32 count = track_walk(context, pcs, FRAMES_MAX, &whole);
     bool sleeps = sleeps_on_futex(context);
     for (u32 i = 0; i < count; i++)

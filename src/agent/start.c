@@ -50,7 +50,6 @@ __attribute__((constructor)) static void start(void)
     anchor(agent.script, agent.options.script);
     anchor(agent.out, agent.options.out);
     agent_catalogs_prepare(environ);
-    agent_books_prepare();
     track_start(&agent.options);
     agent.mark = process_mark_create();
     if (!agent.mark) {
@@ -58,6 +57,8 @@ __attribute__((constructor)) static void start(void)
         return;
     }
     track_unseen_begin();
+    agent.libc = exported_by_library("libc.so.6");
+    agent_books_prepare();
     agent_interrupted_prepare();
     agent_prepare();
     pthread_atfork(NULL, NULL, in_forked_child);

@@ -10,7 +10,6 @@
  * a raw clone that knows only system calls. An interval timer would do too, but there is one for
  * each process and it is the program's.
  */
-#include <dlfcn.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -39,13 +38,12 @@ static int helper_target;   /* thread that was interrupted */
 void agent_prepare(void)
 {
     /* The C library's own, since allocators wrap pthread_create to start threads of theirs. */
-    void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    void *found = libc ? dlsym(libc, "pthread_create") : NULL;
+    void *found = exported_find(&agent.libc, "pthread_create");
     if (found)
         memcpy(&create_thread, &found, sizeof found);
     /* Static TLS of all modules is cut from the stack that we bring. */
     size_t (*least)(const pthread_attr_t *) = NULL;
-    found = libc ? dlsym(libc, "__pthread_get_minstack") : NULL;
+    found = exported_find(&agent.libc, "__pthread_get_minstack");
     memcpy(&least, &found, sizeof least);
     pthread_attr_t plain;
     pthread_attr_init(&plain);

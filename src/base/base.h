@@ -11,6 +11,7 @@
 
 #include "attr.h"
 #include "err.h"
+#include "exported.h"
 #include "heap.h"
 #include "ids.h"
 #include "log.h"
