@@ -112,6 +112,16 @@ void agent_output_complain(const char *text);
 int agent_answer_begin(void);
 void agent_answer_end(int connection, bool ok, u64 took_ns, u64 pause_ns);
 
+/* --- thread_locals.c ------------------------------------------------------------------------- */
+
+enum { AGENT_THREAD_LOCALS = 256 }; /* modules that have any; more are not told apart */
+struct agent_thread_locals {
+    u64 static_bytes; /* of each thread, in front of its thread pointer and behind; 0 = unknown */
+    struct freeze_thread_locals modules[AGENT_THREAD_LOCALS]; /* farthest below it first */
+    u32 count;
+};
+void agent_thread_locals(struct agent_thread_locals *l);
+
 /* --- live_host.c, names.c, held.c, books.c, catalogs.c --------------------------------------- */
 
 /* What a script sees of the live process. */

@@ -6,25 +6,10 @@
  * Invariant: nothing here changes the program's memory; what is read of it may be gone, which
  * gives fewer bytes and never a fault.
  */
-#include <dlfcn.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
 #include "query/query.h"
-
-/* Of each thread, in front of its thread pointer. The loader tells it to the C library and to
- * sanitizers; where it does not, thread-local roots are called stack. */
-static u64 static_tls_bytes(void)
-{
-    void (*ask)(size_t *bytes, size_t *align) = NULL;
-    size_t bytes = 0, align = 0;
-    void *found = dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
-    memcpy(&ask, &found, sizeof ask);
-    if (ask)
-        ask(&bytes, &align);
-    return bytes;
-}
 
 static bool list_blocks(struct snapshot_writer *w, const struct freeze_request *r, struct err *e)
 {
@@ -74,10 +59,16 @@ static bool freeze(struct snapshot_writer *w, bool graph, bool contents, struct 
     struct freeze_request request = {.overhead_bytes = agent_books_overhead(),
                                      .allocator_bytes = agent_books_allocator(),
                                      .own_address = (u64)&agent,
-                                     .static_tls_bytes = graph ? static_tls_bytes() : 0,
                                      .hold_ns = agent.options.contents_ns,
                                      .hold_bytes = agent.options.contents_bytes};
+    struct agent_thread_locals locals;
     struct note note = {""};
+    if (graph) {
+        agent_thread_locals(&locals);
+        request.static_tls_bytes = locals.static_bytes;
+        request.thread_locals = locals.modules;
+        request.thread_local_count = locals.count;
+    }
     request.hold = contents && agent_held_room(e);
     if (contents && !request.hold)
         note_without(&request, &note, "contents", e);

@@ -11,6 +11,12 @@
 #include "snapshot/snapshot.h"
 #include "track/track.h"
 
+/* Where the thread-local storage of a module lies in each thread. */
+struct freeze_thread_locals {
+    u64 inside;       /* an address in the module */
+    u64 below, bytes; /* from so many bytes below the thread pointer on, so many */
+};
+
 struct freeze_request {
     u64 overhead_bytes;  /* what the agent itself holds, for the snapshot's books */
     u64 allocator_bytes; /* what the program's allocator holds, 0 = unknown */
@@ -20,6 +26,8 @@ struct freeze_request {
     u64 own_address;      /* an address in the data of our library, which holds nothing of the
                              program's; 0 = none */
     u64 static_tls_bytes; /* of each thread, as libc lays it out; 0 = unknown */
+    const struct freeze_thread_locals *thread_locals; /* those in there, farthest below first */
+    u32 thread_local_count;
     u64 patience_ns;      /* with the child; 0 = as the room thinks right */
     u64 memory_bytes;     /* that an image may take; 0 = as the room thinks right */
     bool blocks_only;     /* references are not wanted; good for a sampled recording too */

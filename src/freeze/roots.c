@@ -13,20 +13,14 @@
 
 enum {
     EXCLUDED_MAX = 1 << 18,
-    RED_ZONE = 128,         /* bytes below the stack pointer in use (x86-64 psABI, 3.2.2) */
-    THREAD_BLOCK = 4096,    /* behind the thread pointer: struct pthread, at most */
-    THREAD_BLOCK_LEAST = 2304,
-    TOLD_MAX = 1 << 14,       /* roots that the program may declare */
-    MOVING_MAX = 256,
-    MOVING_FRAMES = 4096,     /* of a thread in realloc */
-    MOVING_UNKNOWN = 1 << 20, /* bytes of a block whose length is not known */
+    TOLD_MAX = 1 << 14,     /* roots that the program may declare */
     ARENA_ALIGN = 64 << 20, /* of the heaps of malloc's arenas */
 };
 #define ROOT_BYTES_MAX (16ull << 30) /* words of a root are counted in 32 bits */
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-static void add(struct roots *x, struct snapshot_root root)
+void roots_add(struct roots *x, struct snapshot_root root)
 {
     u64 end = root.hi;
     for (; root.lo < end; root.lo = root.hi) {
@@ -39,7 +33,7 @@ static void add(struct roots *x, struct snapshot_root root)
     }
 }
 
-static void exclude(struct roots *x, u64 lo, u64 hi)
+void roots_exclude(struct roots *x, u64 lo, u64 hi)
 {
     if (lo >= hi)
         return;
@@ -49,7 +43,18 @@ static void exclude(struct roots *x, u64 lo, u64 hi)
         x->excluded[x->excluded_count++] = (struct own_range){lo, hi};
 }
 
-static u32 blocks_below(const struct roots *x, u64 address)
+void roots_add_dead(struct roots *x, struct snapshot_root root, u64 lo, u64 hi)
+{
+    root.kind = SNAPSHOT_ROOT_DEAD_STACK;
+    root.lo = lo;
+    root.hi = hi;
+    roots_add(x, root);
+    roots_exclude(x, lo, hi);
+}
+
+/* --- what lies where ----------------------------------------------------------------------- */
+
+u32 roots_below(const struct roots *x, u64 address)
 {
     return freeze_blocks_below(&x->job->blocks, address);
 }
@@ -59,35 +64,15 @@ static u64 block_end(const struct roots *x, u32 block)
     return x->job->blocks.addr[block] + freeze_blocks_bytes(&x->job->blocks, block);
 }
 
-static bool holds_block(const struct roots *x, u64 address)
+bool roots_holds_block(const struct roots *x, u64 address)
 {
-    u32 at = blocks_below(x, address + 1);
+    u32 at = roots_below(x, address + 1);
     while (at > 0 && address >= block_end(x, at - 1))
         at = x->job->blocks.outer ? x->job->blocks.outer[at - 1] : 0;
     return at > 0;
 }
 
-/* --- threads ------------------------------------------------------------------------------- */
-
-u32 roots_registers(const struct stop_thread *t, u64 out[ROOTS_REGISTERS])
-{
-    const struct user_regs_struct *r = &t->regs;
-    const u64 general[ROOTS_GENERAL] = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi,
-                                        r->rbp, r->rsp, r->r8,  r->r9,  r->r10, r->r11,
-                                        r->r12, r->r13, r->r14, r->r15, r->rip};
-    memcpy(out, general, sizeof general);
-    u32 vector = t->vector_bytes / (u32)sizeof(u64);
-    memcpy(out + ROOTS_GENERAL, t->vector, vector * sizeof(u64));
-    return ROOTS_GENERAL + vector;
-}
-
-static u32 number_of(const struct roots *x, int tid)
-{
-    const struct snapshot_thread *t = freeze_thread_of(x->job, tid);
-    return t ? t->number : 0;
-}
-
-static bool is_ours(const struct roots *x, u64 address)
+bool roots_is_ours(const struct roots *x, u64 address)
 {
     for (u32 i = 0; i < x->excluded_count; i++)
         if (address >= x->excluded[i].lo && address < x->excluded[i].hi)
@@ -98,155 +83,13 @@ static bool is_ours(const struct roots *x, u64 address)
            freeze_modules_now(&x->job->modules, address);
 }
 
-/* Does memory that may not be touched lie below? Then nothing but the stack is in the region. */
-static bool has_guard(const struct roots *x, const struct region *r)
-{
-    const struct region *before = r - 1;
-    return r > x->regions->list && before->hi == r->lo && !before->read && !before->write;
-}
-
-static const struct region *writable(const struct roots *x, u64 address)
+const struct region *roots_writable(const struct roots *x, u64 address)
 {
     const struct region *r = address ? regions_find(x->regions, address) : NULL;
     return r && r->read && r->write && !r->shared ? r : NULL;
 }
 
-/* Thread-local storage lies below the thread pointer, what the C library knows of the thread
- * behind it; the size that it gives is that of both. Returns where it begins, 0 when there is none.
- */
-static u64 thread_local_root(struct roots *x, struct snapshot_root root, u64 pointer)
-{
-    const struct region *r = writable(x, pointer);
-    if (!r || is_ours(x, pointer))
-        return 0;
-    u64 behind = x->thread.from_end ? x->thread.from_end : THREAD_BLOCK_LEAST;
-    u64 whole = x->request->static_tls_bytes, below = whole > behind ? whole - behind : 0;
-    root.kind = SNAPSHOT_ROOT_THREAD_LOCAL;
-    root.lo = pointer - r->lo > below ? pointer - below : r->lo;
-    root.hi = r->hi - pointer > THREAD_BLOCK ? pointer + THREAD_BLOCK : r->hi;
-    add(x, root);
-    exclude(x, root.lo, root.hi);
-    return root.lo;
-}
-
-static void stack_root(struct roots *x, struct snapshot_root root, u64 lo, u64 hi)
-{
-    if (lo >= hi)
-        return;
-    root.kind = SNAPSHOT_ROOT_STACK;
-    root.lo = lo;
-    root.hi = hi;
-    add(x, root);
-    exclude(x, lo, hi);
-}
-
-static void dead_root(struct roots *x, struct snapshot_root root, u64 lo, u64 hi)
-{
-    root.kind = SNAPSHOT_ROOT_DEAD_STACK;
-    root.lo = lo;
-    root.hi = hi;
-    add(x, root);
-    exclude(x, lo, hi);
-}
-
-/* A thread usually stands on the stack that it was made with, whose end holds its thread-local
- * storage; but it may run on another one (sigaltstack, a coroutine's), and all of its own is then
- * taken for live. */
-static void thread_roots(struct roots *x, const struct stop_thread *t)
-{
-    struct snapshot_root root = {.tid = (u32)t->tid, .thread = number_of(x, t->tid)};
-    u64 pointer = t->regs.fs_base, sp = t->regs.rsp;
-    u64 local = thread_local_root(x, root, pointer);
-    const struct region *on = writable(x, sp);
-    struct region home = {0};
-    if (t->tid == x->stop->pid) {
-        for (u32 i = 0; i < x->regions->count; i++)
-            if (x->regions->list[i].kind == REGION_STACK)
-                home = x->regions->list[i];
-    } else if (local && regions_find(x->regions, pointer)->hi - pointer <= 2 * THREAD_BLOCK) {
-        home = *regions_find(x->regions, pointer);
-        home.hi = local;
-    }
-    u64 live = sp - RED_ZONE;
-    if (sp >= home.lo && sp < home.hi) {
-        live = live < home.lo ? home.lo : live;
-        stack_root(x, root, live, home.hi);
-        const struct region *whole = regions_find(x->regions, home.lo);
-        if (whole->kind == REGION_STACK || has_guard(x, whole))
-            dead_root(x, root, home.lo, live);
-        return;
-    }
-    stack_root(x, root, home.lo, home.hi);
-    if (on && !is_ours(x, sp) && on->kind != REGION_HEAP && !holds_block(x, sp))
-        stack_root(x, root, live < on->lo ? on->lo : live, on->hi);
-}
-
-/* A block in the middle of a realloc is where it was, or somewhere that only the registers and the
- * innermost frames of its thread know, or half here and half there. */
-static void moving_area(struct roots *x, const struct track_moving *m, u64 at)
-{
-    const struct region *r = writable(x, at);
-    u32 next = blocks_below(x, at);
-    if (!r || holds_block(x, at) || freeze_modules_now(&x->job->modules, at))
-        return;
-    u64 bytes = m->bytes ? m->bytes : MOVING_UNKNOWN, end = r->hi;
-    end = end - at > bytes ? at + bytes : end;
-    if (next < x->job->blocks.count && x->job->blocks.addr[next] < end)
-        end = x->job->blocks.addr[next];
-    if (end > at)
-        add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_MAPPING,
-                                      .lo = at,
-                                      .hi = end,
-                                      .tid = (u32)m->tid,
-                                      .thread = number_of(x, m->tid)});
-}
-
-static void moving_candidates(struct roots *x, const struct track_moving *m,
-                              const struct stop_thread *t)
-{
-    u64 words[ROOTS_REGISTERS], sp = ROUND_UP(t->regs.rsp, sizeof(u64));
-    u32 count = roots_registers(t, words);
-    const struct region *stack = writable(x, sp);
-    for (u32 i = 0; i < count; i++)
-        if (writable(x, words[i]) != stack && words[i] != m->addr)
-            moving_area(x, m, words[i]);
-    if (!stack)
-        return;
-    u64 end = stack->hi - sp > MOVING_FRAMES ? sp + MOVING_FRAMES : stack->hi;
-    for (; sp < end && regions_holds(x->regions, sp); sp += sizeof(u64)) {
-        u64 word = *(const u64 *)sp;
-        if (writable(x, word) != stack && word != m->addr)
-            moving_area(x, m, word);
-    }
-}
-
-static void moving_roots(struct roots *x)
-{
-    struct track_moving moving[MOVING_MAX];
-    u32 count = track_moving(moving, MOVING_MAX);
-    for (u32 i = 0; i < count; i++) {
-        moving_area(x, &moving[i], moving[i].addr);
-        for (u32 k = 0; x->stop && k < x->stop->count; k++)
-            if (x->stop->threads[k].tid == moving[i].tid &&
-                x->stop->threads[k].state == STOP_STOPPED)
-                moving_candidates(x, &moving[i], &x->stop->threads[k]);
-    }
-}
-
-static void register_roots(struct roots *x)
-{
-    u64 words[ROOTS_REGISTERS];
-    for (u32 i = 0; i < x->stop->count; i++) {
-        const struct stop_thread *t = &x->stop->threads[i];
-        if (t->state != STOP_STOPPED)
-            continue;
-        struct snapshot_root root = {.kind = SNAPSHOT_ROOT_REGISTER,
-                                     .tid = (u32)t->tid,
-                                     .thread = number_of(x, t->tid)};
-        root.hi = roots_registers(t, words) * sizeof(u64);
-        add(x, root);
-    }
-}
+/* --- areas --------------------------------------------------------------------------------- */
 
 /* What the program has said itself. */
 static void told_roots(struct roots *x)
@@ -258,16 +101,16 @@ static void told_roots(struct roots *x)
         u64 lo = told[i].lo, room = (1ul << 47) - (lo & ((1ul << 47) - 1));
         u64 hi = lo + (told[i].bytes < room ? told[i].bytes : room);
         const char *name = track_name(told[i].name);
-        add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_DECLARED,
+        roots_add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_DECLARED,
                                       .lo = lo,
                                       .hi = hi,
                                       .name = freeze_strings_add(&x->job->strings, name)});
-        exclude(x, lo, hi);
+        roots_exclude(x, lo, hi);
     }
     if (told)
         sys_unmap(told, bytes);
     if (x->job->ignored_count)
-        add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_IGNORED,
+        roots_add(x, (struct snapshot_root){.kind = SNAPSHOT_ROOT_IGNORED,
                                       .hi = x->job->ignored_count * sizeof(u64)});
 }
 
@@ -282,7 +125,7 @@ static void mapping(struct roots *x, const struct region *r, u64 lo, u64 hi)
         root.kind = SNAPSHOT_ROOT_STACK;
         root.tid = (u32)x->job->process->pid;
     }
-    u32 below = blocks_below(x, lo), next = below;
+    u32 below = roots_below(x, lo), next = below;
     const struct freeze_blocks *b = &x->job->blocks;
     while (next > 0 && freeze_blocks_custom(b, next - 1))
         next--;
@@ -297,13 +140,13 @@ static void mapping(struct roots *x, const struct region *r, u64 lo, u64 hi)
         root.lo = lo;
         root.hi = begin;
         if (begin > lo)
-            add(x, root);
+            roots_add(x, root);
         u64 end = ROUND_UP(block_end(x, next), PAGE_BYTES);
         lo = end > lo ? end : lo;
     }
     root.lo = lo;
     root.hi = hi;
-    add(x, root);
+    roots_add(x, root);
 }
 
 static void module_data(struct roots *x, u32 module, u64 lo, u64 hi)
@@ -319,11 +162,11 @@ static void module_data(struct roots *x, u32 module, u64 lo, u64 hi)
     struct own_range bins;
     if (layout_find_bins(x->regions, lo, hi, &bins)) {
         root.hi = bins.lo;
-        add(x, root);
+        roots_add(x, root);
         root.lo = bins.hi;
         root.hi = hi;
     }
-    add(x, root);
+    roots_add(x, root);
 }
 
 /* A part of a region that nothing is known of. A module's data may be followed by memory that the
@@ -425,15 +268,15 @@ static void exclude_arenas(struct roots *x, const struct region *r)
     for (u64 at = ROUND_UP(r->lo, (u64)ARENA_ALIGN); at < r->hi; at += ARENA_ALIGN) {
         u64 end = layout_arena_end(x->regions, at);
         if (end)
-            exclude(x, at, end < r->hi ? end : r->hi);
+            roots_exclude(x, at, end < r->hi ? end : r->hi);
     }
 }
 
 /* The C library keeps stacks of threads that are gone for later ones. */
 static void dead_stack(struct roots *x, const struct region *r)
 {
-    if (!is_ours(x, r->lo) && layout_dead_stack(x->regions, &x->thread, r->lo, r->hi))
-        dead_root(x, (struct snapshot_root){0}, r->lo, r->hi);
+    if (!roots_is_ours(x, r->lo) && layout_dead_stack(x->regions, &x->thread, r->lo, r->hi))
+        roots_add_dead(x, (struct snapshot_root){0}, r->lo, r->hi);
 }
 
 static void exclude_known(struct roots *x)
@@ -443,7 +286,7 @@ static void exclude_known(struct roots *x)
         if (!r->write || !r->read || r->shared)
             continue;
         if (r->kind == REGION_HEAP)
-            exclude(x, r->lo, r->hi);
+            roots_exclude(x, r->lo, r->hi);
         if (r->kind != REGION_ANONYMOUS)
             continue;
         exclude_arenas(x, r);
@@ -461,13 +304,7 @@ bool roots_begin(struct roots *x, struct freeze_job *j, struct regions *regions,
         return false;
     exclude_ours(x);
     x->thread = layout_learn(j->tid, own_stack_end(x));
-    if (stop) {
-        register_roots(x);
-        for (u32 i = 0; i < stop->count; i++)
-            if (stop->threads[i].state == STOP_STOPPED)
-                thread_roots(x, &stop->threads[i]);
-    }
-    moving_roots(x);
+    roots_of_threads(x);
     told_roots(x);
     exclude_known(x);
     join_excluded(x);

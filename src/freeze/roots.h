@@ -42,6 +42,21 @@ bool roots_begin(struct roots *x, struct freeze_job *j, struct regions *regions,
                  const struct stop *stop, const struct freeze_request *r);
 void roots_end(struct roots *x);
 
+/* For those who make some: one more root of [lo, hi), several where it is long; one of a stack's dead
+ * part; memory that holds no more. */
+void roots_add(struct roots *x, struct snapshot_root root);
+void roots_add_dead(struct roots *x, struct snapshot_root root, u64 lo, u64 hi);
+void roots_exclude(struct roots *x, u64 lo, u64 hi);
+/* How many blocks begin below the address; does it lie in one? */
+u32 roots_below(const struct roots *x, u64 address);
+bool roots_holds_block(const struct roots *x, u64 address);
+/* Is it memory of ours? */
+bool roots_is_ours(const struct roots *x, u64 address);
+/* The region around an address that the program may write alone; NULL = none. */
+const struct region *roots_writable(const struct roots *x, u64 address);
+
+/* thread_roots.c: of all threads that stand. */
+void roots_of_threads(struct roots *x);
 /* Words of a thread's registers, as a root of the kind REGISTER has them; returns how many. */
 u32 roots_registers(const struct stop_thread *t, u64 out[ROOTS_REGISTERS]);
 

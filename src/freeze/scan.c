@@ -53,6 +53,7 @@ struct scan {
     u32 edge_room, far_room, root_edge_room;
     u32 high; /* of the row that is being written */
     bool full;
+    bool starved; /* there is less room for edges than there may be, for want of memory */
 };
 
 /* --- writing ------------------------------------------------------------------------------- */
@@ -312,6 +313,7 @@ static bool make_room(struct scan *s, const struct roots *x, u64 memory_bytes)
         bytes += freeze_blocks_bytes(&s->job->blocks, i);
     u64 allowed = memory_bytes / EDGE_BYTES, edges = words_of(bytes);
     s->edge_room = (u32)(edges < allowed ? edges : allowed);
+    s->starved = allowed < edges;
     s->far_room = (u32)far_records(bytes);
     s->row = snapshot_writer_whole(w, SNAPSHOT_EDGE_ROW, s->job->blocks.count + 1);
     s->target = snapshot_writer_whole(w, SNAPSHOT_EDGE_TARGET, s->edge_room);
@@ -353,7 +355,7 @@ bool scan_references(struct freeze_job *j, struct regions *regions, const struct
             freeze_job_remark(j, "of some vectors' unused tails is not said that they are\n");
         tails_end(&s->tails);
         if (s->full && j->w->status == STATUS_OK)
-            j->w->status = STATUS_LIMIT;
+            j->w->status = s->starved ? STATUS_NO_MEMORY : STATUS_LIMIT;
         finder_end(&s->finder);
         sys_unmap(s, ROUND_UP(sizeof *s, PAGE_BYTES));
     }

@@ -28,11 +28,13 @@ static u32 root_kind(void *context, u32 root_edge)
     return ((struct kinds *)context)->root_of[root_edge - 1];
 }
 
-/* Of threads, only which thread counts, and on its stack in which function. */
+/* Of threads, only which thread counts, and on its stack in which function; but a variable of a
+ * thread's is a variable. */
 static bool is_of_thread(const struct snapshot_root *root)
 {
     return root->kind == SNAPSHOT_ROOT_STACK || root->kind == SNAPSHOT_ROOT_DEAD_STACK ||
-           root->kind == SNAPSHOT_ROOT_REGISTER || root->kind == SNAPSHOT_ROOT_THREAD_LOCAL;
+           root->kind == SNAPSHOT_ROOT_REGISTER ||
+           (root->kind == SNAPSHOT_ROOT_THREAD_LOCAL && !root->module);
 }
 
 /* The function whose frame has the word; TYPES_NO_NAME = unknown. */

@@ -34,9 +34,7 @@ static struct types_witness witness(const struct bind_snapshot *b, const struct 
         .source = ref->source, .offset = ref->offset, .target = ref->target, .into = ref->into};
     if (ref->root_edge) {
         const struct snapshot_root *root = &s->roots[s->root_edges[ref->root_edge - 1].root - 1];
-        bool data = root->kind == SNAPSHOT_ROOT_DATA && root->module;
-        w.module = data ? root->module : 0;
-        w.offset -= data ? s->modules[root->module - 1].bias : 0;
+        w.place = types_variable_place(s, root, ref->offset);
     }
     return w;
 }

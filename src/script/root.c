@@ -62,21 +62,28 @@ static const char *file_of(const struct snapshot *s, u32 module)
     return slash ? slash + 1 : path;
 }
 
+/* "sessions.head", or "server+0x40" where no variable is known. */
+static size_t variable_text(const struct bind_snapshot *b, const struct snapshot_root *root,
+                            u64 address, char *out, size_t size)
+{
+    struct types_variable_place place = types_variable_place(&b->snapshot, root, address);
+    size_t used = types_variable_text(&b->types, place, out, size);
+    return used ? used
+                : text_format(out, size, "%s+0x%llx", file_of(&b->snapshot, root->module),
+                              (unsigned long long)place.at);
+}
+
 static size_t data_text(const struct bind_snapshot *b, const struct snapshot_root *root,
                         u64 address, const char *place, char *out, size_t size)
 {
-    const struct snapshot *s = &b->snapshot;
-    const char *name = s->strings + root->name;
+    const char *name = b->snapshot.strings + root->name;
     char variable[SCRIPT_FIELD_BYTES];
     if (*name)
         return text_format(out, size, "global %s%s", name, place);
     if (!root->module)
         return text_format(out, size, "global 0x%llx", (unsigned long long)address);
-    u64 in_file = address - s->modules[root->module - 1].bias;
-    if (types_variable_text(&b->types, root->module, in_file, variable, sizeof variable))
-        return text_format(out, size, "global %s", variable);
-    return text_format(out, size, "global %s+0x%llx", file_of(s, root->module),
-                       (unsigned long long)in_file);
+    variable_text(b, root, address, variable, sizeof variable);
+    return text_format(out, size, "global %s", variable);
 }
 
 static size_t area_text(const struct bind_snapshot *b, const struct snapshot_root *root,
@@ -84,6 +91,7 @@ static size_t area_text(const struct bind_snapshot *b, const struct snapshot_roo
 {
     const struct snapshot *s = &b->snapshot;
     char thread[THREAD_BYTES], place[PLACE_BYTES] = "", function[FUNCTION_BYTES];
+    char variable[SCRIPT_FIELD_BYTES];
     const char *name = s->strings + root->name;
     u64 offset = address - root->lo;
     thread_text(s, root, thread);
@@ -103,8 +111,10 @@ static size_t area_text(const struct bind_snapshot *b, const struct snapshot_roo
     case SNAPSHOT_ROOT_DEAD_STACK:
         return text_format(out, size, "dead stack of %s%s", thread, place);
     case SNAPSHOT_ROOT_THREAD_LOCAL:
-        return text_format(out, size, "thread-local of %s%s%s%s", thread, *name ? " " : "", name,
-                           place);
+        if (!root->module)
+            return text_format(out, size, "thread-local of %s%s", thread, place);
+        variable_text(b, root, address, variable, sizeof variable);
+        return text_format(out, size, "thread-local %s of %s", variable, thread);
     case SNAPSHOT_ROOT_DATA:
         return data_text(b, root, address, place, out, size);
     case SNAPSHOT_ROOT_MAPPING:

@@ -22,9 +22,7 @@ static struct shape_word word_of(struct solve *x, const struct types_witness *w,
         u64 bytes = snapshot_block_bytes(x->s, w->source);
         return shapes_block_word(&x->shapes, shape, shapes_form(p, bytes), w->offset);
     }
-    const struct catalog *c = w->module ? x->shapes.catalogs[w->module] : NULL;
-    const struct catalog_variable *v = c ? catalog_variable_at(c, w->offset) : NULL;
-    return v ? shapes_variable_word(&x->shapes, w->module, v->type, w->offset - v->address) : none;
+    return shapes_variable_word(&x->shapes, w->place);
 }
 
 const char *types_hear(struct types *t, const struct types_witness *w, u32 *weight)

@@ -57,15 +57,32 @@ size_t types_member_text(const struct types *t, type_id type, u64 offset, char *
     return member_text(t, p, p && name[strlen(name) - 1] == ']', offset, out, size);
 }
 
-size_t types_variable_text(const struct types *t, u32 module, u64 address, char *out, size_t size)
+struct types_variable_place types_variable_place(const struct snapshot *s,
+                                                 const struct snapshot_root *root, u64 address)
+{
+    bool local = root->kind == SNAPSHOT_ROOT_THREAD_LOCAL;
+    if (!root->module || !(local || root->kind == SNAPSHOT_ROOT_DATA))
+        return (struct types_variable_place){0};
+    return (struct types_variable_place){
+        .module = root->module,
+        .thread_local = local,
+        .at = address - (local ? root->lo : s->modules[root->module - 1].bias)};
+}
+
+size_t types_variable_text(const struct types *t, struct types_variable_place place, char *out,
+                           size_t size)
 {
     char path[400];
-    const struct catalog *c = t->solution && module ? t->solution->shapes.catalogs[module] : NULL;
-    const struct catalog_variable *v = c ? catalog_variable_at(c, address) : NULL;
-    if (!v || !c->strings[v->name])
+    const struct catalog_variable *v =
+        t->solution ? shapes_variable(&t->solution->shapes, place) : NULL;
+    if (!v)
         return 0;
-    fields_path(&t->solution->shapes, module, v->type, address - v->address, path, sizeof path);
-    return text_format(out, size, "%s%s", c->strings + v->name, path);
+    const char *name = t->solution->shapes.catalogs[place.module]->strings + v->name;
+    if (!*name)
+        return 0;
+    fields_path(&t->solution->shapes, place.module, v->type, place.at - v->address, path,
+                sizeof path);
+    return text_format(out, size, "%s%s", name, path);
 }
 
 /* --- values -------------------------------------------------------------------------------- */

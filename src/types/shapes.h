@@ -97,8 +97,11 @@ bool shapes_begins_with(const struct shapes *x, u32 shape, u32 base);
 /* What lies at an offset of the shape (without arrays of it): see enum above. */
 struct shape_word shapes_word(struct shapes *x, u32 shape, u64 offset);
 
-/* The same of a variable of a module, which may be an array too. */
-struct shape_word shapes_variable_word(struct shapes *x, u32 module, u32 type, u64 offset);
+/* The variable at a place; NULL when none is known there. */
+const struct catalog_variable *shapes_variable(const struct shapes *x,
+                                               struct types_variable_place place);
+/* What lies at a place among variables, which may be arrays too. */
+struct shape_word shapes_variable_word(struct shapes *x, struct types_variable_place place);
 
 /* How a shape fills a block of so many bytes. */
 enum shape_form {

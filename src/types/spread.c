@@ -154,23 +154,14 @@ void solve_spread(struct solve *x, u32 least)
 
 /* --- roots --------------------------------------------------------------------------------- */
 
-static void follow_data(struct solve *x, const struct snapshot_root *root,
-                        const struct snapshot_root_edge *edge)
-{
-    const struct catalog *c = x->shapes.catalogs[root->module];
-    u64 address = snapshot_root_edge_address(x->s, edge) - x->s->modules[root->module - 1].bias;
-    const struct catalog_variable *v = c ? catalog_variable_at(c, address) : NULL;
-    if (v)
-        follow(x, 0, shapes_variable_word(&x->shapes, root->module, v->type, address - v->address),
-               edge->target, edge->into);
-}
-
 void solve_roots(struct solve *x)
 {
     const struct snapshot *s = x->s;
     for (u32 i = 0; s->edge_row && i < s->root_edge_count; i++) {
-        const struct snapshot_root *root = &s->roots[s->root_edges[i].root - 1];
-        if (root->kind == SNAPSHOT_ROOT_DATA && root->module)
-            follow_data(x, root, &s->root_edges[i]);
+        const struct snapshot_root_edge *edge = &s->root_edges[i];
+        struct types_variable_place place = types_variable_place(
+            s, &s->roots[edge->root - 1], snapshot_root_edge_address(s, edge));
+        if (place.module)
+            follow(x, 0, shapes_variable_word(&x->shapes, place), edge->target, edge->into);
     }
 }

@@ -140,14 +140,24 @@ void types_free(struct types *t);
 size_t types_field_text(const struct types *t, block_id b, u64 offset, char *out, size_t size);
 /* The same of a type: of blocks that are alike. */
 size_t types_member_text(const struct types *t, type_id type, u64 offset, char *out, size_t size);
-/* The variable at an address of a module's file, with the member of it: "table.buckets[7]". */
-size_t types_variable_text(const struct types *t, u32 module, u64 address, char *out, size_t size);
+/* A place among the variables of a module. */
+struct types_variable_place {
+    u32 module; /* module id, 0 = it is in none */
+    bool thread_local;
+    u64 at; /* address in the module's file; of a thread-local, offset in the module's block */
+};
+/* The same of an address in a root. */
+struct types_variable_place types_variable_place(const struct snapshot *s,
+                                                 const struct snapshot_root *root, u64 address);
+/* The variable at a place, with the member of it: "table.buckets[7]". */
+size_t types_variable_text(const struct types *t, struct types_variable_place place, char *out,
+                           size_t size);
 
-/* A reference: from a block, or from a module's variable. */
+/* A reference: from a block, or from a variable. */
 struct types_witness {
     block_id source; /* {0}: a variable */
-    u32 module;      /* of the variable */
-    u64 offset;      /* of the word in the block; its address in the module's file */
+    u64 offset;      /* of the word in the block */
+    struct types_variable_place place;
     block_id target;
     u64 into; /* bytes from the target's start */
 };

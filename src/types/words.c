@@ -202,9 +202,21 @@ struct shape_word shapes_word(struct shapes *x, u32 shape, u64 offset)
     return w;
 }
 
-struct shape_word shapes_variable_word(struct shapes *x, u32 module, u32 type, u64 offset)
+const struct catalog_variable *shapes_variable(const struct shapes *x,
+                                               struct types_variable_place place)
 {
-    struct place from = {module, type, 0, offset, 0, 0, 0};
+    const struct catalog *c = place.module ? x->catalogs[place.module] : NULL;
+    return !c                   ? NULL
+           : place.thread_local ? catalog_thread_local_at(c, place.at)
+                                : catalog_variable_at(c, place.at);
+}
+
+struct shape_word shapes_variable_word(struct shapes *x, struct types_variable_place place)
+{
+    const struct catalog_variable *v = shapes_variable(x, place);
+    if (!v)
+        return none;
+    struct place from = {place.module, v->type, 0, place.at - v->address, 0, 0, 0};
     struct shape_word w = word_in(x, from);
     w.link = 0; /* a variable is in no block that the link could be compared with */
     return w;

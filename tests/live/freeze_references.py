@@ -60,7 +60,7 @@ EXPECTED = {
     "data": ("data", "holders"),
     "interior": ("data", "holders"),
     "plugin": ("data", "holder.so"),
-    "thread-local": ("thread-local", ""),
+    "thread-local": ("thread-local", "holders"),
     "thread-stack": ("stack", ""),
     "main-stack": ("stack", ""),
     "stack-below-handler": ("stack", ""),

@@ -213,6 +213,12 @@ print(s:type("session"):oldest(1)[1]:why())
 local b = s:type("session"):largest(1)[1]
 print(b:field("id"), b:field("name"):match("^%l+$") ~= nil, b:field("parent"), b:field("nothing"))
 print(s:type("table"):one():field("size"))
+print(s:type("parcel"):one():why())
+for b in s:type("parcel"):each() do
+    for _, e in ipairs(b.type_evidence) do
+        if e.by:find("^thread%-local") then print(e.type, e.by) end
+    end
+end
 for _, r in ipairs(s:type("table"):one():referents()) do print(r.field) break end
 """
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
@@ -223,7 +229,10 @@ for _, r in ipairs(s:type("table"):one():referents()) do print(r.field) break en
     check(re.match(r"global sessions\.\w+ → session", lines[1]), "why a session", text)
     check(re.fullmatch(r"\d+\ttrue\t0\tnil\t.*no member.*", lines[2]), "fields", text)
     check(lines[3] == "101", "a field", text)
-    check(re.fullmatch(r"buckets\[\d+\]", lines[4]), "a referent's field", text)
+    check(re.match(r"thread-local parcels\.first of thread \w+ \d+.* → parcel", lines[4]),
+          "why a parcel", text)
+    check(re.match(r"parcel\tthread-local parcels\.first of thread", lines[5]), "who says so", text)
+    check(re.fullmatch(r"buckets\[\d+\]", lines[6]), "a referent's field", text)
 
 
 def test_unknown():

@@ -26,7 +26,7 @@ print("unreachable", table.concat(lost, " "))
 HOLDERS = {
     1001: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\)$",
     1002: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\)$",
-    1003: r"thread-local of thread unheld \d+",
+    1003: r"thread-local unheld\+0x\w+ of thread unheld \d+",
     1004: r"thread-local of thread unheld \d+",
     1005: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\)\+0x0 → site:hold \(unheld\.c:\d+\)$",
     1006: r"global unheld\+0x\w+ → site:hold \(unheld\.c:\d+\) \(only by: interior pointer\)$",

@@ -33,7 +33,7 @@ HELD = {
     "hold_block": (2004, "way_block", ""),
     "hold_arena": (1006, "mapping", ""),
     "hold_protected": (1007, "mapping", ""),
-    "hold_thread_local": (1008, "thread-local of thread", ""),
+    "hold_thread_local": (1008, "thread-local way_thread_local of thread", ""),
     "hold_on_stack": (1009, "stack of thread", ""),
     "hold_in_register": (1010, "register rbx of thread", ""),
     "hold_module": (1011, "plugin_holder", ""),
@@ -72,22 +72,24 @@ def plugins(folder):
 
 
 def symbols_of(path):
-    """[(address, size, name)] of a file's variables, by nm."""
-    lines = subprocess.run(["nm", "-S", "--defined-only", path], capture_output=True, text=True,
+    """[(is it thread-local, address, size, name)] of a file's variables, by readelf."""
+    lines = subprocess.run(["readelf", "-sW", path], capture_output=True, text=True,
                            timeout=60).stdout.splitlines()
-    found = [re.fullmatch(r"([0-9a-f]+) ([0-9a-f]+) [bBdD] (\w+)", line) for line in lines]
-    return [(int(m[1], 16), int(m[2], 16), m[3]) for m in found if m]
+    rows = [re.fullmatch(r" *\d+: ([0-9a-f]+) +(\d+) (OBJECT|TLS) .* (\w+)", line)
+            for line in lines]
+    return [(m[3] == "TLS", int(m[1], 16), int(m[2]), m[4]) for m in rows if m]
 
 
 def holder_named(why, symbols):
     """What `why` begins with, a place in a file said as the variable that lies there."""
-    m = re.match(r"global ([\w.-]+)\+0x([0-9a-f]+)", why)
-    if not m or m[1] not in symbols:
+    m = re.match(r"(global |thread-local )([\w.-]+)\+0x([0-9a-f]+)", why)
+    if not m or m[2] not in symbols:
         return re.sub("^global ", "", why)
-    place = int(m[2], 16)
-    for address, size, name in symbols[m[1]]:
-        if address <= place < address + size:
-            return re.sub(r"^_ZL\d+", "", name)
+    local, place = m[1] == "thread-local ", int(m[3], 16)
+    for of_thread, address, size, name in symbols[m[2]]:
+        if of_thread == local and address <= place < address + size:
+            name = re.sub(r"^_ZL\d+", "", name)
+            return "thread-local " + name + why[m.end():] if local else name
     return why
 
 

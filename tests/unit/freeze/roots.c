@@ -111,6 +111,14 @@ static void of_a_thread(void **state)
     pthread_barrier_wait(&turn);
 
     u64 sp = top - 8192, struct_pthread = 2304;
+    struct freeze_thread_locals own = {.inside = (u64)&of_a_thread,
+                                       .below = thread_pointer - address_of_local,
+                                       .bytes = sizeof local};
+    image_request.thread_locals = &own;
+    image_request.thread_local_count = 1;
+    fake.module_count = 1;
+    fake.modules[0] = (struct track_module){.lo = ROUND_DOWN(own.inside, PAGE_BYTES),
+                                            .hi = ROUND_DOWN(own.inside, PAGE_BYTES) + PAGE_BYTES};
     image_request.static_tls_bytes = struct_pthread + thread_pointer - address_of_local;
     fake.block_count = 0;
     image_block(area + 64, 100);
@@ -126,6 +134,14 @@ static void of_a_thread(void **state)
     assert_int_equal(kind_at(sp - 128), SNAPSHOT_ROOT_STACK); /* the red zone */
     assert_int_equal(kind_at(sp - 136), SNAPSHOT_ROOT_DEAD_STACK);
     assert_int_equal(kind_at(address_of_local), SNAPSHOT_ROOT_THREAD_LOCAL);
+    assert_int_equal(kind_at(address_of_local + sizeof local), SNAPSHOT_ROOT_THREAD_LOCAL);
+    bool whole = false;
+    for (u32 i = 0; i < shot.root_count; i++) {
+        const struct snapshot_root *r = &shot.roots[i];
+        if (r->module == 1 && r->kind == SNAPSHOT_ROOT_THREAD_LOCAL)
+            whole = r->lo == address_of_local && r->hi == r->lo + own.bytes;
+    }
+    assert_true(whole);
     assert_int_equal(kind_at(thread_pointer), SNAPSHOT_ROOT_THREAD_LOCAL);
 
     const struct snapshot_root *first = &shot.roots[0];
@@ -139,6 +155,7 @@ static void of_a_thread(void **state)
     assert_int_equal(found, 1);
 
     snapshot_close(&shot);
+    fake.module_count = image_request.thread_local_count = 0;
     pthread_barrier_wait(&turn);
     pthread_join(t, NULL);
     munmap(area, PAGE_BYTES);

@@ -121,6 +121,22 @@ static void roots_refer_too(void **state)
     munmap(area, 1 << 16);
 }
 
+static void too_little_memory_is_said(void **state)
+{
+    (void)state;
+    u8 *area = image_pages(1 << 16);
+    struct snapshot_writer w;
+    fake.block_count = 0;
+    for (u32 i = 0; i < 8; i++) {
+        image_block(area + i * 64, 64);
+        *(u8 **)(area + i * 64) = area + (i + 1) % 8 * 64;
+    }
+    image_write(&w, NULL, 16);
+    assert_int_equal(w.status, STATUS_NO_MEMORY);
+    snapshot_writer_abandon(&w);
+    munmap(area, 1 << 16);
+}
+
 /* A page of another block that cannot be read, or was never written, is passed over. */
 static void pages_that_cannot_be_read_are_passed_over(void **state)
 {
@@ -147,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges_are_what_was_written),
         cmocka_unit_test(roots_refer_too),
+        cmocka_unit_test(too_little_memory_is_said),
         cmocka_unit_test(pages_that_cannot_be_read_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,7 @@ static int begin(void **state)
     made_aim(m, pointer, thing);
     made_variable(m, "things", DATA, made_array(m, pointer, 4));
     made_variable(m, "first", DATA + 0x100, kind);
+    made_thread_local(m, "current", 16, made_array(m, pointer, 2));
     made_finish(m, &x->catalog);
 
     u32 frame = world_frame(&x->w, "make_thing", WORLD_SERVER);
@@ -126,10 +127,35 @@ static void by_place(void **state)
         assert_string_equal(text, cases[i].path);
     }
     assert_int_equal(types_field_text(&x->t, (block_id){3}, 0, text, sizeof text), 0);
-    types_variable_text(&x->t, WORLD_SERVER, DATA + 16, text, sizeof text);
+    struct types_variable_place place = {.module = WORLD_SERVER, .at = DATA + 16};
+    types_variable_text(&x->t, place, text, sizeof text);
     assert_string_equal(text, "things[2]");
-    assert_int_equal(types_variable_text(&x->t, WORLD_SERVER, DATA - 8, text, sizeof text), 0);
-    assert_int_equal(types_variable_text(&x->t, WORLD_LIBC, DATA, text, sizeof text), 0);
+    place.at = DATA - 8;
+    assert_int_equal(types_variable_text(&x->t, place, text, sizeof text), 0);
+    place = (struct types_variable_place){.module = WORLD_LIBC, .at = DATA};
+    assert_int_equal(types_variable_text(&x->t, place, text, sizeof text), 0);
+    place = (struct types_variable_place){.module = WORLD_SERVER, .thread_local = true, .at = 24};
+    types_variable_text(&x->t, place, text, sizeof text);
+    assert_string_equal(text, "current[1]");
+    place.at = DATA + 16; /* a thread-local is no global */
+    assert_int_equal(types_variable_text(&x->t, place, text, sizeof text), 0);
+}
+
+static void places_in_roots(void **state)
+{
+    struct scene *x = *state;
+    struct snapshot_root root = {.lo = 0x7000, .hi = 0x7100, .module = WORLD_SERVER};
+    solve(x);
+    root.kind = SNAPSHOT_ROOT_THREAD_LOCAL;
+    struct types_variable_place p = types_variable_place(&x->s, &root, 0x7018);
+    assert_true(p.module == WORLD_SERVER && p.thread_local && p.at == 0x18);
+    root.kind = SNAPSHOT_ROOT_DATA;
+    p = types_variable_place(&x->s, &root, BIAS + DATA);
+    assert_true(p.module == WORLD_SERVER && !p.thread_local && p.at == DATA);
+    root.kind = SNAPSHOT_ROOT_STACK;
+    assert_int_equal(types_variable_place(&x->s, &root, 0x7018).module, 0);
+    root = (struct snapshot_root){.lo = 0x7000, .hi = 0x7100, .kind = SNAPSHOT_ROOT_THREAD_LOCAL};
+    assert_int_equal(types_variable_place(&x->s, &root, 0x7018).module, 0);
 }
 
 static void by_name(void **state)
@@ -195,7 +221,7 @@ static void witnesses_are_heard(void **state)
     struct scene *x = *state;
     u32 weight;
     solve(x);
-    struct types_witness w = {.module = WORLD_SERVER, .offset = DATA, .target = {1}};
+    struct types_witness w = {.place = {.module = WORLD_SERVER, .at = DATA}, .target = {1}};
     assert_string_equal(types_hear(&x->t, &w, &weight), "thing");
     assert_true(weight > 0);
     w = (struct types_witness){.source = {1}, .offset = 16, .target = {2}}; /* a double */
@@ -209,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
         T(by_place),
+        T(places_in_roots),
         T(by_name),
         T(subtypes_by_a_string),
         T(subtypes_by_a_symbol),

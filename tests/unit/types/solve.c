@@ -139,6 +139,28 @@ static void a_list_from_a_variable(void **state)
     is(x, odd, "site:other", "site");
 }
 
+static void a_list_from_a_thread_local(void **state)
+{
+    struct scene *x = *state;
+    u32 pointer, stack = plain_stack(x, "anything");
+    make_session(&x->m, &pointer);
+    made_thread_local(&x->m, "sessions", 16, pointer);
+    u32 first = block(x, 24, stack), second = block(x, 24, stack);
+    u32 odd = block(x, 24, plain_stack(x, "other"));
+    struct snapshot_root local = {
+        .lo = 0x7008, .hi = 0x7108, .kind = SNAPSHOT_ROOT_THREAD_LOCAL, .module = WORLD_SERVER};
+    u32 of_server = world_root(&x->w, local);
+    local.module = 0;
+    u32 of_nobody = world_root(&x->w, local);
+    world_edge(&x->w, (struct world_edge){0, of_server, 2, first, 0});
+    world_edge(&x->w, (struct world_edge){0, of_nobody, 2, odd, 0});
+    refers(x, first, 0, second, 0);
+    solve(x);
+    is(x, first, "session", "propagation");
+    is(x, second, "session", "propagation");
+    is(x, odd, "site:other", "site");
+}
+
 static void a_long_list_is_followed_to_its_end(void **state)
 {
     struct scene *x = *state;
@@ -426,6 +448,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
         T(a_list_from_a_variable),
+        T(a_list_from_a_thread_local),
         T(a_long_list_is_followed_to_its_end),
         T(arrays_and_flexible_arrays_by_size),
         T(links_in_the_middle),

@@ -313,19 +313,42 @@ static KEEP struct lost *lose(struct lost *next)
     return l;
 }
 
-static __thread struct item *of_thread;
+/* --- what only a thread's own variables hold -------------------------------------------------- */
+
+struct parcel {
+    struct parcel *next;
+    double weight[2];
+};
+
+static __thread struct {
+    long count;
+    struct parcel *first;
+} parcels;
 
 static pthread_barrier_t barrier;
 
+/* Says nothing of what it allocates. */
+static KEEP void *fresh(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+static KEEP void pack_parcel(void)
+{
+    void **p = fresh(sizeof(struct parcel));
+    *p = parcels.first;
+    parcels.first = (void *)p;
+    parcels.count++;
+    tell(p, sizeof(struct parcel), "parcel");
+}
+
 static void *thread_main(void *unused)
 {
-    struct item *i = calloc(1, sizeof *i);
-    (void)unused;
-    of_thread = i;
-    tell(i, sizeof *i, "item");
+    for (int i = 0; i < 20; i++)
+        pack_parcel();
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
-    return of_thread;
+    return parcels.count ? unused : NULL;
 }
 
 /* --- libraries with types of the same name ---------------------------------------------------- */
