@@ -76,7 +76,7 @@ static void silence_and_hanging_up_end_it(void **state)
     assert_true(sys_monotonic_ns() - before >= 29000000);
     assert_true(request_send_bytes(ends[0], "po", 2, 100)); /* half a line */
     shutdown(ends[0], SHUT_RDWR);
-    assert_false(request_receive(ends[1], &got, 5000));
+    assert_false(request_receive(ends[1], &got, 60000));
     /* no SIGPIPE: it would end this test */
     assert_false(request_send(ends[1], &(struct request_message){.kind = REQUEST_POKE}, 100));
 }
@@ -84,7 +84,7 @@ static void silence_and_hanging_up_end_it(void **state)
 static void *swallow(void *argument)
 {
     usleep(20000);
-    return (void *)(long)request_receive_bytes(ends[1], argument, 4 << 20, 2000);
+    return (void *)(long)request_receive_bytes(ends[1], argument, 4 << 20, 60000);
 }
 
 static void much_output_passes_a_slow_reader(void **state)
@@ -95,7 +95,7 @@ static void much_output_passes_a_slow_reader(void **state)
         data[i] = (u8)(i * 7 + i / 251);
     pthread_t thread;
     pthread_create(&thread, NULL, swallow, copy);
-    assert_true(request_send_bytes(ends[0], data, 4 << 20, 2000));
+    assert_true(request_send_bytes(ends[0], data, 4 << 20, 60000));
     void *whole;
     pthread_join(thread, &whole);
     assert_true(whole);

@@ -73,7 +73,7 @@ static void writes_wait_for_a_slow_reader(void **state)
     pthread_create(&thread, NULL, drain, &reader);
     size_t bytes = 1 << 20;
     char *data = calloc(1, bytes);
-    assert_true(sys_write_all(ends[1], data, bytes, 5000));
+    assert_true(sys_write_all(ends[1], data, bytes, 60000));
     sys_close(ends[1]);
     pthread_join(thread, NULL);
     assert_int_equal(reader.total, bytes);
@@ -91,7 +91,7 @@ static void writes_give_up_on_a_dead_reader(void **state)
     u64 before = sys_monotonic_ns();
     assert_false(sys_write_all(ends[1], data, bytes, 30));
     u64 waited = sys_monotonic_ns() - before;
-    assert_true(waited > 25000000 && waited < 5000000000);
+    assert_true(waited > 25000000 && waited < 30000000000);
     free(data);
     sys_close(ends[0]);
     sys_close(ends[1]);

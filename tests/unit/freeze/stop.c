@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../busy.h"
 #include "fake_track.h"
 #include "freeze/stop.h"
 
@@ -29,39 +30,62 @@ EXPORT int __lsan_is_turned_off(void)
     return denied;
 }
 
+/* On a busy machine all may still be on their way out of the handler of the stop before: then
+ * nobody stands, and there is none. */
+static bool nobody_stood(const struct stop *s)
+{
+    return denied && s->phase == STOP_REFUSED && s->missed && s->missed == s->count;
+}
+
 static struct stop *stop_now(void)
 {
+    enum { TRIES = 50 };
     struct stop *s = stop_begin(getpid());
+    for (u32 i = 1; s && nobody_stood(s) && i < TRIES; i++) {
+        stop_free(s);
+        usleep(10000);
+        s = stop_begin(getpid());
+    }
     assert_non_null(s);
-    if (denied)
-        assert_int_equal(s->phase, STOP_HELD);
     for (u32 i = 0; i < s->missed && i < STOP_MISSED_LISTED; i++)
         print_message("thread %d %s\n", s->misses[i].tid, s->misses[i].why);
-    assert_int_equal(s->signals, denied && s->count); /* alone, nobody need be traced */
     if (s->phase == STOP_REFUSED) {
         int error = s->error;
         stop_free(s);
-        if (error == -EPERM) {
+        if (error == -EPERM && !denied) {
             print_message("ptrace is not permitted here\n");
             skip();
         }
         fail_msg("stop refused: %d", error);
     }
+    assert_int_equal(s->signals, denied && s->count); /* alone, nobody need be traced */
     return s;
 }
 
-/* On a busy machine a thread may be long on its way out of the handler of the stop before, and
- * block the signal until then. */
+/* A tracer misses nobody but those who do not get their turn in time. */
+static void are_late(const struct stop *s)
+{
+    for (u32 i = 0; i < s->missed && i < STOP_MISSED_LISTED; i++)
+        assert_string_equal(s->misses[i].why, "did not answer in time");
+}
+
+/* On a busy machine a thread may not get its turn in time, or be long on its way out of the handler
+ * of the stop before, and block the signal until then. */
 static struct stop *stop_all_now(void)
 {
-    enum { TRIES = 20 };
+    enum { TRIES = 50 };
     struct stop *s = stop_now();
-    for (u32 i = 1; s->missed && denied && i < TRIES; i++) {
+    for (u32 i = 1; s->missed && i < TRIES; i++) {
+        if (!denied)
+            are_late(s);
         stop_free(s);
         usleep(10000);
         s = stop_now();
     }
-    assert_int_equal(s->missed, 0);
+    if (s->missed) {
+        stop_free(s); /* with it, who asks would keep its priority */
+        fail_msg("somebody was missed each time");
+    }
     return s;
 }
 
@@ -73,9 +97,17 @@ static const struct stop_thread *thread_of(const struct stop *s, int tid)
     return NULL;
 }
 
+static bool is_missed(const struct stop *s, int tid)
+{
+    for (u32 i = 0; i < s->missed && i < STOP_MISSED_LISTED; i++)
+        if (s->misses[i].tid == tid)
+            return true;
+    return false;
+}
+
 /* --- registers ----------------------------------------------------------------------------- */
 
-static u32 go_on;
+static u32 go_on, entered;
 static int holder_tid;
 
 static void *hold_in_registers(void *unused)
@@ -84,9 +116,10 @@ static void *hold_in_registers(void *unused)
     RELEASE(&holder_tid, gettid());
     register u64 general __asm__("r15") = 0x1122334455667788;
     __asm__ volatile("movq %%r15, %%xmm9\n"
+                     "movl $1, %[there]\n"
                      "1: cmpl $0, %[go]\n"
                      "je 1b\n"
-                     :
+                     : [there] "=m"(entered)
                      : "r"(general), [go] "m"(go_on)
                      : "xmm9");
     return NULL;
@@ -96,13 +129,10 @@ static void registers_of_all_kinds_are_read(void **state)
 {
     (void)state;
     pthread_t thread;
-    go_on = 0;
-    holder_tid = 0;
+    go_on = entered = 0;
     pthread_create(&thread, NULL, hold_in_registers, NULL);
-    while (!ACQUIRE(&holder_tid))
-        usleep(100);
-    usleep(2000);
-    struct stop *s = stop_now();
+    BUSY_AWAIT(ACQUIRE(&entered));
+    struct stop *s = stop_all_now();
     const struct stop_thread *t = thread_of(s, holder_tid);
     assert_non_null(t);
     assert_int_equal(t->state, STOP_STOPPED);
@@ -120,7 +150,7 @@ static void registers_of_all_kinds_are_read(void **state)
 /* --- waiting ------------------------------------------------------------------------------- */
 
 static int quiet_epoll, quiet_pipe[2], quiet_semaphore;
-static u32 disturbed[10], entered;
+static u32 disturbed[10];
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 
 static void note(u32 which, long result)
@@ -262,9 +292,7 @@ static void a_signal_during_the_stop_ends_the_wait(void **state)
         handled = 0;
         quiet_epoll = epoll_create1(0);
         pthread_create(&thread, NULL, wait_for_signal, NULL);
-        while (!ACQUIRE(&holder_tid))
-            usleep(100);
-        usleep(1000);
+        BUSY_AWAIT(ACQUIRE(&holder_tid) && busy_thread_state(holder_tid) == 'S');
         struct stop *s = stop_now();
         pthread_kill(thread, SIGUSR1);
         stop_free(s);
@@ -296,6 +324,7 @@ static u64 work_done;
 static void *work(void *unused)
 {
     (void)unused;
+    RELEASE(&holder_tid, gettid());
     while (!ACQUIRE(&go_on))
         __atomic_fetch_add(&work_done, 1, __ATOMIC_RELAXED);
     return NULL;
@@ -304,33 +333,38 @@ static void *work(void *unused)
 static void threads_that_come_and_go_are_all_stopped(void **state)
 {
     (void)state;
-    enum { CHAINS = 20, STOPS = 100 };
+    enum { CHAINS = 20, STOPS = 100, MOST = 2000 };
+    /* By signals one may be missed: it is about to live or to die, blocks all signals, and waits
+     * for a lock of the C library that a thread holds which stands. */
+    u32 whole = 0, stops = 0, wanted = denied ? STOPS / 4 : STOPS;
     pthread_t worker;
     go_on = entered = 0;
+    work_done = 0;
     pthread_create(&worker, NULL, work, NULL);
+    BUSY_AWAIT(PEEK(&work_done));
     for (u32 i = 0; i < CHAINS; i++) {
         pthread_t chain;
         pthread_create(&chain, NULL, come_and_go, NULL);
         pthread_detach(chain);
     }
-    u32 whole = 0;
-    for (u32 i = 0; i < STOPS; i++) {
+    for (; stops < STOPS || (whole < wanted && stops < MOST); stops++) {
         struct stop *s = stop_now();
         whole += s->missed == 0;
-        u64 then = PEEK(&work_done);
-        usleep(300);
-        assert_int_equal(PEEK(&work_done), then);
+        if (!denied)
+            are_late(s);
+        if (!is_missed(s, ACQUIRE(&holder_tid))) {
+            u64 then = PEEK(&work_done);
+            usleep(300);
+            assert_int_equal(PEEK(&work_done), then);
+        }
         stop_free(s);
         usleep(500);
     }
-    /* By signals one may be missed: it is about to live or to die, blocks all signals, and waits
-     * for a lock of the C library that a thread holds which stands. */
-    print_message("%u of %u stops were whole\n", whole, STOPS);
-    assert_in_range(whole, denied ? STOPS / 4 : STOPS, STOPS);
+    print_message("%u of %u stops were whole\n", whole, stops);
+    assert_true(whole >= wanted);
     RELEASE(&go_on, 1);
     pthread_join(worker, NULL);
-    while (ACQUIRE(&entered) < CHAINS)
-        usleep(100);
+    BUSY_AWAIT(ACQUIRE(&entered) == CHAINS);
     usleep(20000);
 }
 
@@ -495,9 +529,7 @@ static void the_deaf_are_missed(void **state)
         go_on = 0;
         holder_tid = 0;
         pthread_create(&deaf, NULL, i ? await_signal : refuse_signal, NULL);
-        while (!ACQUIRE(&holder_tid))
-            usleep(100);
-        usleep(5000);
+        BUSY_AWAIT(ACQUIRE(&holder_tid) && busy_thread_state(holder_tid) == 'S');
         struct stop *s = stop_begin(getpid()); /* nobody else is there, so nobody stands */
         assert_int_equal(s->phase, STOP_REFUSED);
         assert_int_equal(s->missed, 1);
@@ -522,8 +554,9 @@ static void *make_vforked_child(void *unused)
     RELEASE(&holder_tid, gettid());
     pid_t child = vfork();
     if (child == 0) {
-        struct timespec pause = {.tv_nsec = 100000000};
-        sys_call(SYS_nanosleep, &pause, 0, 0);
+        struct timespec pause = {.tv_nsec = 1000000};
+        while (!ACQUIRE(&go_on))
+            sys_call(SYS_nanosleep, &pause, 0, 0);
         _exit(7);
     }
     int status = 0;
@@ -537,15 +570,15 @@ static void a_vforked_child_is_left_alone(void **state)
     pthread_t thread;
     void *ended_well;
     holder_tid = 0;
+    go_on = 0;
     pthread_create(&thread, NULL, make_vforked_child, NULL);
-    while (!ACQUIRE(&holder_tid))
-        usleep(100);
-    usleep(20000);
+    BUSY_AWAIT(ACQUIRE(&holder_tid) && busy_thread_state(holder_tid) == 'D');
     struct stop *s = stop_begin(getpid());
     assert_int_equal(s->missed, 1);
     assert_int_equal(s->misses[0].tid, holder_tid);
     assert_string_equal(s->misses[0].why, "waits in the kernel uninterruptibly");
     stop_free(s);
+    RELEASE(&go_on, 1);
     pthread_join(thread, &ended_well);
     assert_true(ended_well);
 }
@@ -554,16 +587,24 @@ static void a_vforked_child_is_left_alone(void **state)
 static void one_missed_does_not_spare_the_others(void **state)
 {
     (void)state;
+    enum { TRIES = 20 };
     pthread_t deaf, worker;
     go_on = 0;
-    holder_tid = 0;
+    work_done = 0;
     pthread_create(&worker, NULL, work, NULL);
+    BUSY_AWAIT(PEEK(&work_done));
+    int worker_tid = holder_tid;
+    holder_tid = 0;
     pthread_create(&deaf, NULL, refuse_signal, NULL);
-    while (!ACQUIRE(&holder_tid))
-        usleep(100);
+    BUSY_AWAIT(ACQUIRE(&holder_tid));
     struct stop *s = stop_begin(getpid());
+    for (u32 i = 1; is_missed(s, worker_tid) && i < TRIES; i++) { /* it had no turn in time */
+        stop_free(s);
+        s = stop_begin(getpid());
+    }
     assert_int_equal(s->phase, STOP_HELD);
     assert_int_equal(s->missed, 1);
+    assert_int_equal(s->misses[0].tid, holder_tid);
     u64 then = PEEK(&work_done);
     usleep(1000);
     assert_int_equal(PEEK(&work_done), then);
@@ -599,10 +640,9 @@ static void patience_ends(void **state)
     pthread_t thread;
     go_on = 0;
     pthread_create(&thread, NULL, work, NULL);
-    struct stop *s = stop_now();
+    struct stop *s = stop_all_now();
     u64 then = PEEK(&work_done);
-    usleep(2300000);
-    assert_true(PEEK(&work_done) > then);
+    BUSY_AWAIT(PEEK(&work_done) > then);
     assert_false(stop_end(s));
     stop_free(s);
     s = stop_now();

@@ -7,28 +7,19 @@
  * MOONHEAP_GRAPH_BLOCKS says how many blocks; by default so few that a sanitizer is done in
  * seconds. The processor times are printed, not judged.
  */
-#include <time.h>
-
+#include "../busy.h"
 #include "made.h"
 
 enum { BLOCKS = 200001 };
 
 static u64 last_ns;
 
-/* Of this thread: what else runs does not count. */
-static u64 processor_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
-}
-
 static void lap(const char *what, u64 bytes)
 {
-    u64 now = processor_ns();
+    u64 now = busy_own_ns();
     printf("%-12s %6llu ms, %llu MB\n", what, (unsigned long long)(now - last_ns) / 1000000,
            (unsigned long long)bytes / 1000000);
-    last_ns = processor_ns();
+    last_ns = busy_own_ns();
 }
 
 /* Blocks: 1 the table, then sessions and names in turn. Every eighth bucket is empty. */
@@ -125,7 +116,7 @@ static void sessions(void **unused)
     printf("%u blocks, %u references\n", o.s.block_count, o.s.edge_count);
     for (u32 b = 1; b <= blocks; b++)
         total += snapshot_block_bytes(&o.s, (block_id){b});
-    last_ns = processor_ns();
+    last_ns = busy_own_ns();
     assert_true(
         snapshot_open_memory(&again, (void *)(uintptr_t)o.s.bytes, o.s.size, NULL, &open_error));
     lap("check", o.s.size);
@@ -141,7 +132,7 @@ static void sessions(void **unused)
     ANSWERED(graph_tree(&o.g, &ask, &t, &e));
     lap("tree", o.g.memory_bytes);
     graph_tree_free(&o.g, &t);
-    last_ns = processor_ns();
+    last_ns = busy_own_ns();
     ANSWERED(graph_dominators(&o.g, ask.include, &d, &e));
     lap("dominators", o.g.memory_bytes);
     assert_int_equal(graph_retained_bytes(&d, (block_id){1}), total);

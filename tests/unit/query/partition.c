@@ -2,6 +2,7 @@
  *
  * Tests of partitions against a naive oracle, of their order, and of their speed.
  */
+#include "../busy.h"
 #include "opened.h"
 
 static struct query_partition by(const struct query_set *set, enum query_key key)
@@ -129,12 +130,12 @@ static void a_million_blocks(void **state)
     some_program(1000000, &random);
     opened_begin(&o, &w);
     struct query_set all = opened_all(&o);
-    u64 start = sys_monotonic_ns();
+    u64 start = busy_own_ns();
     for (u32 key = 0; key < QUERY_KEY_REFERRERS; key++) {
         struct query_partition p = by(&all, (enum query_key)key);
         assert_true(p.row_count > 0);
     }
-    u64 ms = (sys_monotonic_ns() - start) / 1000000;
+    u64 ms = (busy_own_ns() - start) / 1000000;
     printf("%u keys over a million blocks: %llu ms\n", QUERY_KEY_REFERRERS, (unsigned long long)ms);
     assert_true(ms < 10000);
 }

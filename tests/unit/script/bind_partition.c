@@ -2,6 +2,7 @@
  *
  * Tests of partitions, their rows, and how they print.
  */
+#include "../busy.h"
 #include "fake.h"
 
 static int begin(void **state)
@@ -118,7 +119,7 @@ static void a_million_blocks(void **state)
     }
     for (u32 i = 0; i < 1000000; i++)
         world_block(&f.world, 0x10000 + 64ull * i, 1 + i % 60, stacks[i % 100]);
-    u64 start = sys_monotonic_ns();
+    u64 start = busy_own_ns();
     fake_prints(&f, "local s <close> = heap.snapshot()\n"
                     "for _, key in ipairs{'type', 'site', 'stack', 'size'} do\n"
                     "  local n = 0\n"
@@ -126,7 +127,7 @@ static void a_million_blocks(void **state)
                     "  print(key, n)\n"
                     "end\n",
                 "type\t1000000\nsite\t1000000\nstack\t1000000\nsize\t1000000\n");
-    u64 ms = (sys_monotonic_ns() - start) / 1000000;
+    u64 ms = (busy_own_ns() - start) / 1000000;
     printf("a million blocks: %llu ms\n", (unsigned long long)ms);
     assert_true(ms < 15000);
 }

@@ -17,7 +17,7 @@ static void stops(const char *script)
 {
     u64 start = sys_monotonic_ns();
     fake_fails(&f, script, "MOONHEAP_SCRIPT_TIMEOUT");
-    assert_true(sys_monotonic_ns() - start < 5000000000);
+    assert_true(sys_monotonic_ns() - start < 20000000000);
     fake_prints(&f, "print 'on'", "on\n");
 }
 
@@ -100,14 +100,28 @@ static bool clock_as_stats(void *context, struct host_stats *stats, struct err *
 static void time_counts_anew_after_a_wait(void **state)
 {
     (void)state;
-    f.limits.timeout_ns = 2000000000;
+    enum { TRIES = 20 };
+    const u64 limit_ns = 2000000000;
+    const char *said = "";
+    f.limits.timeout_ns = limit_ns;
     f.host.stats = clock_as_stats;
-    fake_prints(&f, "local function work()\n"
-                    "  local start = heap.stats().live_bytes\n"
-                    "  repeat until heap.stats().live_bytes - start > 1100\n"
-                    "end\n"
-                    "work() heap.wait() work() print 'done'", "");
-    assert_string_equal(fake_again(&f), "done\n");
+    for (u32 i = 0; i < TRIES && strcmp(said, "done\n") != 0; i++) {
+        fake_run(&f, "");
+        u64 began = sys_monotonic_ns();
+        fake_run(&f, "local function work()\n"
+                     "  local start = heap.stats().live_bytes\n"
+                     "  repeat until heap.stats().live_bytes - start > 1100\n"
+                     "end\n"
+                     "work() heap.wait() work() print 'done'");
+        u64 between = sys_monotonic_ns();
+        said = fake_again(&f);
+        u64 longest = sys_monotonic_ns() - between;
+        if (between - began > longest)
+            longest = between - began;
+        if (longest < limit_ns) /* else it was this thread that did not get its turn */
+            assert_string_equal(said, "done\n");
+    }
+    assert_string_equal(said, "done\n");
 }
 
 static void runs_out_of_memory(const char *script)

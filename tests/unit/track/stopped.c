@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "../busy.h"
 #include "track/track.h"
 
 enum { CALLS_MAX = 256, ROUNDS = 20000 };
@@ -67,7 +68,7 @@ static bool on_the_stack(void *context, u64 address, u64 *value)
 
 /* --- places to stand in -------------------------------------------------------------------- */
 
-static volatile int ready;
+static volatile int ready, stander_tid;
 
 static NOINLINE void spin(void)
 {
@@ -122,6 +123,7 @@ static void *stand(void *place)
     pthread_getattr_np(pthread_self(), &attributes);
     pthread_attr_getstack(&attributes, &stack, &bytes);
     pthread_attr_destroy(&attributes);
+    stander_tid = gettid();
     seen.lo = (u64)stack;
     seen.hi = (u64)stack + bytes;
     switch (*(const int *)place) {
@@ -154,7 +156,8 @@ static u32 walk(int place, struct track_call *calls, u32 max, bool *whole)
     assert_int_equal(pthread_create(&t, NULL, stand, &place), 0);
     while (!ready)
         ;
-    usleep(2000);
+    if (place == 1)
+        BUSY_AWAIT(busy_thread_state(stander_tid) == 'S');
     pthread_kill(t, SIGUSR1);
     while (!ACQUIRE(&stands))
         ;

@@ -14,9 +14,10 @@
 
 #include <cmocka.h>
 
+#include "../busy.h"
 #include "trigger/trigger.h"
 
-#define PATIENT_NS 5000000000ull
+#define PATIENT_NS 60000000000ull
 
 static u32 woken, program_ran, go_on, counted;
 static int worker_tid;
@@ -120,8 +121,7 @@ static void a_thread_stands_until_the_end(void **state)
         trigger_hold_end();
         assert_false(trigger_stands(p));
         if (i % 50 == 0) {
-            usleep(20000);
-            assert_true(PEEK(&counted) > then);
+            BUSY_AWAIT(PEEK(&counted) > then);
         }
     }
     end_worker(thread);

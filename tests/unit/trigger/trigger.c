@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../busy.h"
 #include "trigger/trigger.h"
 
 /* volatile: sigqueue is declared as one that calls nothing of ours */
@@ -109,9 +110,7 @@ static void *own_thread(void *argument)
 
 static void wait_until(volatile int *value, int least)
 {
-    for (int i = 0; i < 5000 && *value < least; i++)
-        usleep(1000);
-    assert_true(*value >= least);
+    BUSY_AWAIT(*value >= least);
 }
 
 /* The program blocks the signal everywhere and waits for it; only our thread takes it. */
@@ -127,20 +126,19 @@ static void our_thread_leaves_it_to_the_program(void **state)
     stop = 0;
     woken = program_ran = 0;
     pthread_create(&thread, NULL, own_thread, &tid);
-    while (!PEEK(&tid))
-        usleep(1000);
-    usleep(5000);
+    BUSY_AWAIT(PEEK(&tid));
 
     sys_call(SYS_tgkill, getpid(), tid, SIGUSR2); /* to that thread: nobody else's business */
     wait_until(&woken, 1);
     assert_int_equal(sigtimedwait(&ours, NULL, &(struct timespec){.tv_nsec = 20000000}), -1);
 
     for (int i = 0; i < 20; i++) { /* taken with sigwait */
+        int before = woken;
         kill(getpid(), SIGUSR2);
-        usleep(i % 2 ? 3000 : 0); /* else this thread may be quicker than ours */
+        if (i % 2) /* else this thread may be quicker than ours */
+            wait_until(&woken, before + 1);
         assert_int_equal(sigtimedwait(&ours, NULL, &(struct timespec){.tv_sec = 5}), SIGUSR2);
     }
-    wait_until(&woken, 2);
     assert_int_equal(program_ran, 0);
 
     for (int i = 0; i < 20; i++) { /* taken by the handler, with what the sender said */
