@@ -183,15 +183,15 @@ static u32 add_frame(u64 code)
     return number;
 }
 
-NOINLINE struct frame_found frames_miss(struct thread *t, u64 pc)
+NOINLINE u64 frames_miss(struct thread *t, u64 pc)
 {
     if (pc < PAGE_BYTES)
-        return frames_unpack(pack(RULE_END, 0, 0));
+        return pack(RULE_END, 0, 0);
     struct frame_table *table = ACQUIRE(&frames_table);
     struct frame_slot *slot = slot_of(table, pc, false);
     u64 rule = slot ? ACQUIRE(&slot->rule) : 0, none = 0;
     if (rule)
-        return frames_unpack(rule);
+        return rule;
     u32 incarnation = 0;
     rule = read_rule(t, pc, &incarnation);
     if (PEEK(&table->used) * 2 > slot_count(table)) {
@@ -204,8 +204,8 @@ NOINLINE struct frame_found frames_miss(struct thread *t, u64 pc)
     /* another thread may have been faster: then its number is the one */
     if (slot && !__atomic_compare_exchange_n(&slot->rule, &none, rule, false, __ATOMIC_ACQ_REL,
                                              __ATOMIC_ACQUIRE))
-        return frames_unpack(none);
-    return frames_unpack(rule);
+        return none;
+    return rule;
 }
 
 void frames_forget(u64 lo, u64 hi)

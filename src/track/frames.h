@@ -80,11 +80,12 @@ extern u32 frames_generation; /* moves when rules are forgotten */
 /* Before the first lookup, while one thread runs; false when memory is refused. */
 bool frames_start(void);
 
-struct frame_found {
-    u64 rule; /* never RULE_NONE */
-    u32 number;
-};
-struct frame_found frames_miss(struct thread *t, u64 pc);
+static ALWAYS_INLINE u32 frame_number(u64 rule)
+{
+    return (u32)(rule >> FRAME_RULE_BITS);
+}
+
+u64 frames_miss(struct thread *t, u64 pc);
 
 /* The i-th slot in which the frame of an address may be. */
 static ALWAYS_INLINE struct frame_slot *frames_slot(struct frame_table *table, u64 pc, u64 i)
@@ -93,26 +94,20 @@ static ALWAYS_INLINE struct frame_slot *frames_slot(struct frame_table *table, u
     return (struct frame_slot *)((char *)table->slots + (h & table->mask));
 }
 
-static ALWAYS_INLINE struct frame_found frames_unpack(u64 rule)
-{
-    return (struct frame_found){rule, (u32)(rule >> FRAME_RULE_BITS)};
-}
-
-/* The frame of a return address; for one that can be none (below the first page) number 0 and
- * RULE_END. The table: frames_table, of this moment. */
-static ALWAYS_INLINE struct frame_found frames_find(struct frame_table *table, struct thread *t,
-                                                    u64 pc)
+/* The rule of a return address with its frame's number; for one that can be none (below the first
+ * page) RULE_END with number 0. The table: frames_table, of this moment. */
+static ALWAYS_INLINE u64 frames_find(struct frame_table *table, struct thread *t, u64 pc)
 {
     const struct frame_slot *slot = frames_slot(table, pc, 0);
     u64 rule = ACQUIRE(&slot->rule);
     if (LIKELY(PEEK(&slot->pc) == pc && rule))
-        return frames_unpack(rule);
+        return rule;
     return frames_miss(t, pc);
 }
 
 static inline u32 frames_number(struct thread *t, u64 pc)
 {
-    return frames_find(ACQUIRE(&frames_table), t, pc).number;
+    return frame_number(frames_find(ACQUIRE(&frames_table), t, pc));
 }
 
 /* Code in [lo, hi) is gone. */

@@ -47,6 +47,7 @@ struct walk_mores {
 enum {
     WALK_SLOTS = 1 << 11,
     WALK_BLOCK = 8, /* places are compared that many at a time */
+    WALK_SHORT = 32, /* more fresh frames than that are walked the long way */
 };
 
 /* A thread holds back 64 KiB at most, or 1024 blocks, from the totals that the peak is taken of. */

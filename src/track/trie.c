@@ -160,7 +160,7 @@ static ALWAYS_INLINE bool is_first(u32 node, u32 parent, u32 frame)
     return head == head_of(parent);
 }
 
-/* The next node of a run when it is of that frame; else 0. */
+/* The next node of a run when it is of that frame; else 0. None comes after node 0: a head does. */
 static ALWAYS_INLINE u32 next_in_run(u32 node, u32 frame)
 {
     if (LIKELY(frame < PLAIN_END))
@@ -179,19 +179,21 @@ static ALWAYS_INLINE u32 slot_value(u64 h, u32 number)
     return (u32)(h >> 58) << TRIE_NUMBER_BITS | number;
 }
 
-/* Where a run may stand: `near` in the first table; the hash of its frame is free of the parent's
- * number, so that it is known before that is. */
+/* Of the first node of a run. The places where it may stand follow from it. */
 struct key {
     u32 parent, frame;
     u64 h;
-    u32 *near;
 };
 
 static ALWAYS_INLINE struct key key_of(u32 parent, u32 frame)
 {
-    u64 h = (frame + ((u64)parent << 31)) * 0x9e3779b97f4a7c15ul;
-    u64 place = (u64)parent * SLOTS / UNITS + (h >> 54) % WINDOW;
-    return (struct key){parent, frame, h, &slots[place]};
+    return (struct key){parent, frame, (frame + ((u64)parent << 31)) * 0x9e3779b97f4a7c15ul};
+}
+
+/* The window of the first table that it may be in. */
+static ALWAYS_INLINE u32 *window_of(const struct key *k)
+{
+    return &slots[(u64)k->parent * SLOTS / UNITS + (k->h >> 54) % WINDOW];
 }
 
 /* The i-th place in the second table: strides of the run's own. */
@@ -238,8 +240,9 @@ static COLD void grow(struct crowd *old)
     RELEASE(&shared.growing, 0);
 }
 
-static NOINLINE u32 find_in_crowd(const struct key *k, u32 **empty)
+static NOINLINE u32 find_in_crowd(u32 parent, u32 frame, u32 **empty)
 {
+    struct key of_it = key_of(parent, frame), *k = &of_it;
     struct crowd *c = ACQUIRE(&crowd);
     if (UNLIKELY((u64)PEEK(&c->runs) * 8 > c->mask * 5)) {
         grow(c);
@@ -271,8 +274,8 @@ static ALWAYS_INLINE u32 lanes_of(__m128i v)
 static ALWAYS_INLINE u32 find(const struct key *k, u32 **empty)
 {
     __m128i tag = _mm_set1_epi32((int)(slot_value(k->h, 0) >> TRIE_NUMBER_BITS));
-    for (u32 at = 0; at < WINDOW; at += LANES) {
-        u32 *lanes = k->near + at;
+    u32 *window = window_of(k);
+    for (u32 *lanes = window; lanes < window + WINDOW; lanes += LANES) {
         __m128i four = _mm_loadu_si128((const __m128i *)lanes);
         u32 vacant = lanes_of(_mm_cmpeq_epi32(four, _mm_setzero_si128()));
         u32 alike = lanes_of(_mm_cmpeq_epi32(_mm_srli_epi32(four, TRIE_NUMBER_BITS), tag));
@@ -286,7 +289,7 @@ static ALWAYS_INLINE u32 find(const struct key *k, u32 **empty)
             return 0;
         }
     }
-    return find_in_crowd(k, empty);
+    return find_in_crowd(k->parent, k->frame, empty);
 }
 
 /* --- making nodes -------------------------------------------------------------------------- */
@@ -327,52 +330,59 @@ static ALWAYS_INLINE void put_wide(u32 at, u32 value)
     POKE(&units[at], (u16)(WIDE | (value & PART_MASK)));
 }
 
-/* Makes nodes for frames[0..count), each the caller of the next, in a run of their own; false when
- * there is no room. */
-static ALWAYS_INLINE bool add(struct trie_room *room, const struct key *k, u32 *slot,
-                              const u32 *frames, u32 count, u32 *nodes)
+/* Room for a run of those frames below `parent`, whose number must be less than theirs. */
+static NOINLINE bool make_room(struct trie_room *room, u32 parent, const u32 *frames, u32 count)
 {
     u32 need = HEAD_UNITS + count;
     for (u32 i = 0; i < count; i++)
         need += frames[i] < PLAIN_END ? 0 : WIDE_UNITS - 1;
-    if (UNLIKELY(room->end - room->next < need || k->parent >= room->next) &&
-        !take_stretch(room, need))
-        return false;
+    return (room->end - room->next >= need && parent < room->next) || take_stretch(room, need);
+}
+
+/* Makes nodes for frames[0..count), each the caller of the next, in a run of their own, and gives
+ * the last one; 0 when there is no room. */
+static ALWAYS_INLINE u32 add(struct trie_room *room, const struct key *k, u32 *slot,
+                             const u32 *frames, u32 count, u32 *nodes)
+{
+    if (UNLIKELY(room->end - room->next < HEAD_UNITS + WIDE_UNITS * count ||
+                 k->parent >= room->next) &&
+        !make_room(room, k->parent, frames, count))
+        return 0;
+    u16 *all = units;
     u32 at = room->next, head = head_of(k->parent);
-    room->next = at + need;
-    memcpy(&units[at++], &head, sizeof head);
+    memcpy(&all[at], &head, sizeof head);
+    at += HEAD_UNITS - 1;
     for (u32 i = 0; i < count; i++) {
         u32 frame = frames[i];
-        if (LIKELY(frame < PLAIN_END)) {
-            POKE(&units[++at], (u16)frame);
-        } else {
-            put_wide(++at, frame >> 2 * PART_BITS);
-            put_wide(++at, frame >> PART_BITS);
-            put_wide(++at, frame);
+        at++;
+        if (UNLIKELY(frame >= PLAIN_END)) {
+            put_wide(at++, frame >> 2 * PART_BITS);
+            put_wide(at++, frame >> PART_BITS);
+            frame = WIDE | (frame & PART_MASK);
         }
+        POKE(&all[at], (u16)frame);
         nodes[i] = at;
     }
+    room->next = at + 1;
     if (LIKELY(slot))
         RELEASE(slot, slot_value(k->h, nodes[0]));
-    return true;
+    return at;
 }
 
 u32 trie_intern(struct trie_room *room, u32 parent, const u32 *frames, u32 count, u32 *nodes)
 {
-    u32 node = parent;
-    for (u32 i = 0; i < count; i++) {
-        u32 next = node ? next_in_run(node, frames[i]) : 0;
+    for (const u32 *end = frames + count; frames < end; frames++) {
+        u32 next = next_in_run(parent, *frames);
         if (!next) {
             u32 *empty = NULL;
-            struct key k = key_of(node, frames[i]);
+            struct key k = key_of(parent, *frames);
             next = find(&k, &empty);
             if (!next)
-                return add(room, &k, empty, frames + i, count - i, nodes + i) ? nodes[count - 1]
-                                                                              : 0;
+                return add(room, &k, empty, frames, (u32)(end - frames), nodes);
         }
-        nodes[i] = node = next;
+        *nodes++ = parent = next;
     }
-    return node;
+    return parent;
 }
 
 /* --- for the agent ------------------------------------------------------------------------- */

@@ -15,6 +15,8 @@
  * A stack whose node was there already is likely to come again: its inner places are kept as well,
  * by the innermost one, out to where it met the last stack. When they and the last stack beyond are
  * unchanged, it is the same stack, and nothing is walked or looked up.
+ * There are two walks: a short one for what nearly every stack is, which keeps nothing but where it
+ * read and by which rules, and one for all, which is asked when the short one meets anything else.
  * rbp belongs to the state only where a frame further out is found through it; elsewhere it is a
  * loop counter that differs each time.
  */
@@ -262,7 +264,7 @@ static ALWAYS_INLINE bool is_again(struct thread *t, const struct walk_memo *m, 
 {
     u32 j = m->joint, broken;
     const struct walk_place *p = m->rest;
-    if (j >= t->last_count || t->nodes[j] != m->joint_node || t->last_cut || m->frames > limit ||
+    if (j >= t->last_count || t->nodes[j] != m->joint_node || m->frames > limit ||
         places(t)[j].slot != p[m->count - 1].slot)
         return false;
     if (change(p) | change(p + 1) | change(p + 2) | change(p + 3))
@@ -334,7 +336,7 @@ static NOINLINE struct rbp_step step_by_rbp(struct thread *t, u64 rule, u64 sp, 
     return (struct rbp_step){cfa, rbp};
 }
 
-/* What walk_capture has not seen before. */
+/* Any walk. */
 static NOINLINE u32 walk_on(struct thread *t, const struct walk_origin *origin)
 {
     struct walk_place at = {.slot = (u64)&origin->pc, .pc = origin->pc};
@@ -370,36 +372,32 @@ static NOINLINE u32 walk_on(struct thread *t, const struct walk_origin *origin)
                 t->last_count = j + 1;
                 if (n == 0)
                     return t->nodes[j];
-                u32 made = t->room.next, node = adopt(t, j + 1, n, limit, false);
-                if (node && t->room.next == made && n <= WALK_MEMO_PLACES && own && !t->last_cut &&
-                    !t->fresh_more.end && (j >= t->more.end || !has_more(&t->more, j)))
-                    memorize(t, j, n, node);
-                return node;
+                return adopt(t, j + 1, n, limit, false);
             }
         }
         if (UNLIKELY(n == limit))
             return adopt_all(t, n, true);
-        struct frame_found found = frames_find(table, t, at.pc);
-        t->fresh_frames[n] = found.number;
+        u64 rule = frames_find(table, t, at.pc);
+        t->fresh_frames[n] = frame_number(rule);
         t->fresh_places[n] = at;
         u64 sp = at.slot + 8;
-        if (LIKELY(rule_kind(found.rule) == RULE_SP)) {
-            u64 depth = rule_rbp_depth(found.rule), cfa = sp + rule_sp_offset(found.rule);
+        if (LIKELY(rule_kind(rule) == RULE_SP)) {
+            u64 depth = rule_rbp_depth(rule), cfa = sp + rule_sp_offset(rule);
             if (UNLIKELY(cfa > hi))
                 return capture_full(t, origin);
             n++;
             rbp.slot = depth ? cfa - depth : rbp.slot;
             rbp.since = depth ? n : rbp.since;
             at.slot = cfa - 8;
-        } else if (rule_uses_rbp(found.rule)) {
-            struct rbp_step step = step_by_rbp(t, found.rule, sp, n++, rbp);
+        } else if (rule_uses_rbp(rule)) {
+            struct rbp_step step = step_by_rbp(t, rule, sp, n++, rbp);
             if (!step.cfa)
                 return capture_full(t, origin);
             rbp = step.rbp;
             at.slot = step.cfa - 8;
-        } else if (rule_kind(found.rule) == RULE_END) {
-            return adopt_all(t, n + (found.number != 0), false);
-        } else if (rule_kind(found.rule) == RULE_LOST) {
+        } else if (rule_kind(rule) == RULE_END) {
+            return adopt_all(t, n + (frame_number(rule) != 0), false);
+        } else if (rule_kind(rule) == RULE_LOST) {
             t->cut_stacks++;
             return adopt_all(t, n + 1, true);
         } else {
@@ -409,23 +407,92 @@ static NOINLINE u32 walk_on(struct thread *t, const struct walk_origin *origin)
     }
 }
 
+/* The usual walk: on the thread's own stack through frames that are found by rsp alone, out to one
+ * of the `candidates` outermost places of the last stack, beyond which no rbp matters. The innermost
+ * place is none of those. What is otherwise begins anew with walk_on. */
+static NOINLINE u32 walk_short(struct thread *t, const struct walk_origin *origin, u32 candidates)
+{
+    struct {
+        u64 slot, rule;
+    } all[WALK_SHORT], *fresh = all;
+    u64 slot = (u64)&origin->pc, pc = origin->pc, lasting = t->stacks[0].lasting;
+    struct frame_table *table = ACQUIRE(&frames_table);
+    u32 j;
+    for (;;) {
+        u64 rule = frames_find(table, t, pc);
+        fresh->slot = slot;
+        fresh->rule = rule;
+        slot += rule_sp_offset(rule);
+        if (UNLIKELY(rule_kind(rule) != RULE_SP) || UNLIKELY(slot >= lasting))
+            return walk_on(t, origin);
+        fresh++;
+        pc = word(slot);
+        j = t->where[where_of(slot)];
+        if (UNLIKELY(places(t)[j].slot == slot) && places(t)[j].pc == pc && LIKELY(j < candidates) &&
+            LIKELY(j >= t->more.end) && LIKELY(intact(t, (i32)j, &candidates)))
+            break;
+        if (UNLIKELY(fresh == all + WALK_SHORT))
+            return walk_on(t, origin);
+    }
+    u32 n = (u32)(fresh - all), at = j + 1;
+    if (UNLIKELY(at + n > walk_limit))
+        return walk_on(t, origin);
+    do {
+        fresh--;
+        /* word by word, as in adopt; the return address is where it was a moment ago */
+        u64 its = fresh->slot;
+        POKE(&places(t)[at].slot, its);
+        POKE(&places(t)[at].pc, word(its));
+        t->frames[at] = frame_number(fresh->rule);
+        t->where[where_of(its)] = (u8)at++;
+    } while (fresh > all);
+    u32 made = t->room.next;
+    u32 node = trie_intern(&t->room, t->nodes[j], &t->frames[j + 1], n, &t->nodes[j + 1]);
+    t->last_count = node ? at : 0;
+    if (UNLIKELY(t->room.next == made) && node && n <= WALK_MEMO_PLACES)
+        memorize(t, j, n, node);
+    return node;
+}
+
+/* The innermost place is the last stack's place j: is the rest that, too? */
+static NOINLINE u32 walk_same(struct thread *t, const struct walk_origin *origin, u32 j)
+{
+    u32 candidates = t->last_count;
+    if (UNLIKELY(j < t->more.end))
+        return walk_on(t, origin);
+    if (UNLIKELY(!intact(t, (i32)j, &candidates)))
+        return walk_short(t, origin, candidates);
+    t->last_count = j + 1;
+    return t->nodes[j];
+}
+
+static ALWAYS_INLINE u32 walk_unless_same(struct thread *t, const struct walk_origin *origin)
+{
+    u64 slot = (u64)&origin->pc, pc = origin->pc;
+    u32 j = t->where[where_of(slot)], candidates = t->last_count;
+    if (places(t)[j].slot == slot && places(t)[j].pc == pc && j < candidates)
+        return walk_same(t, origin, j);
+    return walk_short(t, origin, candidates);
+}
+
+/* A stack that is remembered begins as this one does. */
+static NOINLINE u32 walk_again(struct thread *t, const struct walk_origin *origin,
+                               const struct walk_memo *m)
+{
+    return is_again(t, m, walk_limit) ? m->node : walk_unless_same(t, origin);
+}
+
 u32 walk_capture(struct thread *t, const struct walk_origin *origin)
 {
-    /* Nearly all stacks are one of those that are remembered, and they are told with few registers. */
+    /* Few registers are needed to tell which of the ways it is, so none is saved here. */
     u64 slot = (u64)&origin->pc, pc = origin->pc;
-    if (UNLIKELY(slot < t->stacks[0].lo || slot >= t->stacks[0].lasting ||
+    if (UNLIKELY(slot < t->stacks[0].lo || slot >= t->stacks[0].lasting || t->last_cut ||
                  t->last_generation != ACQUIRE(&frames_generation)))
         return walk_on(t, origin);
     const struct walk_memo *m = memo_of(t, slot, pc);
-    if (m->first.slot == slot && m->first.pc == pc && is_again(t, m, walk_limit))
-        return m->node;
-    u32 j = t->where[where_of(slot)], broken;
-    if (places(t)[j].slot == slot && places(t)[j].pc == pc && j < t->last_count && !t->last_cut &&
-        j >= t->more.end && intact(t, (i32)j, &broken)) {
-        t->last_count = j + 1;
-        return t->nodes[j];
-    }
-    return walk_on(t, origin);
+    if (m->first.slot == slot && m->first.pc == pc)
+        return walk_again(t, origin, m);
+    return walk_unless_same(t, origin);
 }
 
 u32 track_walk(const ucontext_t *context, u64 *pcs, u32 max, bool *whole)

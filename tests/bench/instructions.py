@@ -41,8 +41,8 @@ BOUNDS = {
     ("pairs", "idle"): 10,
     ("pairs", "tracking"): 331,
     ("pairs", "sampled"): 64,
-    ("lists", "tracking"): 368,
-    ("tree", "tracking"): 885,
+    ("lists", "tracking"): 363,
+    ("tree", "tracking"): 791,
 }
 
 
