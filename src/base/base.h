@@ -10,6 +10,7 @@
 #define MOONHEAP_BASE_BASE_H
 
 #include "attr.h"
+#include "bisect.h"
 #include "err.h"
 #include "exported.h"
 #include "heap.h"

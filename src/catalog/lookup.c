@@ -18,17 +18,10 @@ u32 catalog_plain(const struct catalog *c, u32 type)
 static const struct catalog_variable *variable_at(const struct catalog_variable *variables,
                                                   u32 count, u64 address)
 {
-    u32 lo = 0, hi = count;
-    while (lo < hi) {
-        u32 middle = lo + (hi - lo) / 2;
-        if (variables[middle].address <= address)
-            lo = middle + 1;
-        else
-            hi = middle;
-    }
-    if (lo == 0)
+    u32 begun = BISECT(i, count, variables[i].address <= address);
+    if (begun == 0)
         return NULL;
-    const struct catalog_variable *v = &variables[lo - 1];
+    const struct catalog_variable *v = &variables[begun - 1];
     return address - v->address < v->size ? v : NULL;
 }
 
@@ -48,16 +41,9 @@ u32 catalog_functions_at(const struct catalog *c, u64 address, u32 *functions, u
     if (address < c->code_base)
         return 0;
     u64 at = address - c->code_base;
-    u32 lo = 0, hi = c->range_count;
-    while (lo < hi) {
-        u32 middle = lo + (hi - lo) / 2;
-        if (c->ranges[middle].lo <= at)
-            lo = middle + 1;
-        else
-            hi = middle;
-    }
+    u32 begun = BISECT(i, c->range_count, c->ranges[i].lo <= at);
     u32 found = 0;
-    for (u32 i = lo; i && found < n; i = c->ranges[i - 1].outer)
+    for (u32 i = begun; i && found < n; i = c->ranges[i - 1].outer)
         if (at - c->ranges[i - 1].lo < c->ranges[i - 1].bytes)
             functions[found++] = c->ranges[i - 1].function;
     return found;

@@ -275,19 +275,12 @@ u64 elf_symbols_bytes(const struct elf_symbols *s)
 
 const char *elf_symbols_find(const struct elf_symbols *s, u64 address, u64 *offset)
 {
-    u32 lo = 0, hi = s->count; /* lo = how many start at or below the address */
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->functions[mid].start <= address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    while (lo && address >= s->functions[lo - 1].end)
-        lo = s->functions[lo - 1].outer;
-    if (!lo)
+    u32 at = BISECT(i, s->count, s->functions[i].start <= address); /* one behind it */
+    while (at && address >= s->functions[at - 1].end)
+        at = s->functions[at - 1].outer;
+    if (!at)
         return NULL;
-    const struct function *f = &s->functions[lo - 1];
+    const struct function *f = &s->functions[at - 1];
     if (offset)
         *offset = address - f->start;
     return s->names + f->name;

@@ -191,28 +191,12 @@ void freeze_blocks_end(struct freeze_blocks *b)
 
 u32 freeze_blocks_below(const struct freeze_blocks *b, u64 address)
 {
-    u32 lo = 0, hi = b->count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (b->addr[mid] < address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return BISECT(i, b->count, b->addr[i] < address);
 }
 
 u64 freeze_blocks_bytes(const struct freeze_blocks *b, u32 block)
 {
     if (LIKELY(b->size[block] != UINT32_MAX))
         return b->size[block];
-    u32 lo = 0, hi = b->big_count;
-    while (hi - lo > 1) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (b->big[mid].block <= block + 1)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return b->big[lo].size;
+    return b->big[BISECT(i, b->big_count, b->big[i].block <= block)].size;
 }

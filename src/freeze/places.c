@@ -74,15 +74,7 @@ void freeze_modules_end(struct freeze_modules *m)
 /* How many modules begin at or below the address. */
 static u32 begun(const struct freeze_modules *m, u64 address)
 {
-    u32 lo = 0, hi = m->count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (m->records[m->order[mid]].lo <= address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return BISECT(i, m->count, m->records[m->order[i]].lo <= address);
 }
 
 u32 freeze_modules_find(const struct freeze_modules *m, u64 pc, u32 incarnation)

@@ -82,18 +82,11 @@ const struct region *regions_find(struct regions *r, u64 address)
     const struct region *last = &r->list[r->at];
     if (LIKELY(address >= last->lo && address < last->hi))
         return last;
-    u32 lo = 0, hi = r->count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (r->list[mid].hi <= address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == r->count || r->list[lo].lo > address)
+    u32 at = BISECT(i, r->count, r->list[i].hi <= address);
+    if (at == r->count || r->list[at].lo > address)
         return NULL;
-    r->at = lo;
-    return &r->list[lo];
+    r->at = at;
+    return &r->list[at];
 }
 
 /* Fills held[], a byte for each page. */

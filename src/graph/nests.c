@@ -13,15 +13,7 @@
 
 u32 nests_below(const struct graph *g, u32 block)
 {
-    u32 lo = 0, hi = g->inner_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (g->inner[mid] < block)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return BISECT(i, g->inner_count, g->inner[i] < block);
 }
 
 /* The block around each; returns how many have one. */

@@ -25,30 +25,14 @@ u64 snapshot_block_bytes(const struct snapshot *s, block_id b)
     u32 size = s->block_size[b.v - 1];
     if (LIKELY(size != UINT32_MAX))
         return size;
-    u32 lo = 0, hi = s->big_size_count;
-    while (hi - lo > 1) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->big_sizes[mid].block <= b.v)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return s->big_sizes[lo].size;
+    return s->big_sizes[BISECT(i, s->big_size_count, s->big_sizes[i].block < b.v)].size;
 }
 
 u64 snapshot_block_own_bytes(const struct snapshot *s, block_id b)
 {
-    u32 lo = 0, hi = s->nest_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->nests[mid].block == b.v)
-            return s->nests[mid].own_bytes;
-        if (s->nests[mid].block < b.v)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return snapshot_block_bytes(s, b);
+    u32 at = BISECT(i, s->nest_count, s->nests[i].block < b.v);
+    bool holds = at < s->nest_count && s->nests[at].block == b.v;
+    return holds ? s->nests[at].own_bytes : snapshot_block_bytes(s, b);
 }
 
 u64 snapshot_block_age_ns(const struct snapshot *s, block_id b)
@@ -58,25 +42,17 @@ u64 snapshot_block_age_ns(const struct snapshot *s, block_id b)
 
 block_id snapshot_block_at(const struct snapshot *s, u64 address)
 {
-    /* lo = how many blocks begin at or below the address. */
-    u32 lo = 0, hi = s->block_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->block_addr[mid] <= address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == 0)
+    u32 begun = BISECT(i, s->block_count, s->block_addr[i] <= address);
+    if (begun == 0)
         return (block_id){0};
-    block_id found = {lo};
-    u64 offset = address - s->block_addr[lo - 1];
+    block_id found = {begun};
+    u64 offset = address - s->block_addr[begun - 1];
     if (offset == 0 || offset < snapshot_block_bytes(s, found))
         return found;
     /* Behind that block, the address may still be in one that holds it. */
     for (u32 i = s->nest_count; i-- > 0;) {
         block_id outer = {s->nests[i].block};
-        if (outer.v <= lo && address - s->block_addr[outer.v - 1] < snapshot_block_bytes(s, outer))
+        if (outer.v <= begun && address - s->block_addr[outer.v - 1] < snapshot_block_bytes(s, outer))
             return outer;
     }
     return (block_id){0};
@@ -84,33 +60,17 @@ block_id snapshot_block_at(const struct snapshot *s, u64 address)
 
 u64 snapshot_edge_offset(const struct snapshot *s, block_id source, u32 edge)
 {
-    /* lo = how many records of EDGE_FAR are at or before the edge. */
-    u32 lo = 0, hi = s->edge_far_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->edge_far[mid].edge <= edge)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    bool far = lo > 0 && s->edge_far[lo - 1].edge >= s->edge_row[source.v - 1];
-    u64 high = far ? s->edge_far[lo - 1].high : 0;
+    u32 begun = BISECT(i, s->edge_far_count, s->edge_far[i].edge <= edge);
+    bool far = begun > 0 && s->edge_far[begun - 1].edge >= s->edge_row[source.v - 1];
+    u64 high = far ? s->edge_far[begun - 1].high : 0;
     return snapshot_word_offset(snapshot_block_addr(s, source), high << 16 | s->edge_at[edge]);
 }
 
 u32 snapshot_edge_into(const struct snapshot *s, u32 edge)
 {
-    u32 lo = 0, hi = s->edge_into_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->edge_into[mid].edge == edge)
-            return s->edge_into[mid].into;
-        if (s->edge_into[mid].edge < edge)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return 0;
+    u32 at = BISECT(i, s->edge_into_count, s->edge_into[i].edge < edge);
+    bool inside = at < s->edge_into_count && s->edge_into[at].edge == edge;
+    return inside ? s->edge_into[at].into : 0;
 }
 
 u64 snapshot_root_edge_address(const struct snapshot *s, const struct snapshot_root_edge *edge)
@@ -163,32 +123,14 @@ bool snapshot_root_weak(enum snapshot_root_kind kind)
 
 const struct snapshot_thread *snapshot_thread_of(const struct snapshot *s, u32 number)
 {
-    u32 lo = 0, hi = s->thread_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->threads[mid].number == number)
-            return &s->threads[mid];
-        if (s->threads[mid].number < number)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
+    u32 at = BISECT(i, s->thread_count, s->threads[i].number < number);
+    return at < s->thread_count && s->threads[at].number == number ? &s->threads[at] : NULL;
 }
 
 const struct snapshot_standing *snapshot_standing_of(const struct snapshot *s, u32 tid)
 {
-    u32 lo = 0, hi = s->standing_count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (s->standing[mid].tid == tid)
-            return &s->standing[mid];
-        if (s->standing[mid].tid < tid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
+    u32 at = BISECT(i, s->standing_count, s->standing[i].tid < tid);
+    return at < s->standing_count && s->standing[at].tid == tid ? &s->standing[at] : NULL;
 }
 
 const struct snapshot_call *snapshot_call_at(const struct snapshot *s,

@@ -119,17 +119,10 @@ static void list_units(struct module *m)
 
 bool module_unit(const struct module *m, u64 address, Dwarf_Die *unit)
 {
-    size_t lo = 0, hi = m->range_count;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (m->ranges[mid].lo <= address)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    for (; lo > 0 && m->ranges[lo - 1].reach > address; lo--)
-        if (address < m->ranges[lo - 1].hi)
-            return dwarf_offdie(m->dwarf, m->ranges[lo - 1].unit, unit) != NULL;
+    size_t begun = BISECT(i, m->range_count, m->ranges[i].lo <= address);
+    for (size_t i = begun; i > 0 && m->ranges[i - 1].reach > address; i--)
+        if (address < m->ranges[i - 1].hi)
+            return dwarf_offdie(m->dwarf, m->ranges[i - 1].unit, unit) != NULL;
     return false;
 }
 

@@ -146,15 +146,8 @@ static u64 search_table(const struct track_module *m, u64 pc)
         return 0;
     const i32(*table)[2] = (const i32(*)[2])r.at;
     i64 wanted = (i64)(pc - m->eh_frame_hdr);
-    u64 lo = 0, hi = count;
-    while (hi - lo > 1) {
-        u64 middle = lo + (hi - lo) / 2;
-        if (table[middle][0] <= wanted)
-            lo = middle;
-        else
-            hi = middle;
-    }
-    return table[lo][0] <= wanted ? m->eh_frame_hdr + (u64)(i64)table[lo][1] : 0;
+    u64 begun = BISECT(i, count, table[i][0] <= wanted);
+    return begun ? m->eh_frame_hdr + (u64)(i64)table[begun - 1][1] : 0;
 }
 
 /* --- running the program ------------------------------------------------------------------- */

@@ -112,16 +112,10 @@ static struct shape_word word_in_struct(struct shapes *x, struct place p)
 {
     const struct catalog *c = x->catalogs[p.module];
     const struct catalog_type *t = type_at(c, p.type);
-    u32 lo = t->first, hi = t->first + t->count;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (c->members[mid].offset <= p.offset)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    for (u32 i = lo; i > t->first && lo - i < BASES_BACK; i--) {
-        const struct catalog_member *m = &c->members[i - 1];
+    const struct catalog_member *members = &c->members[t->first];
+    u32 begun = BISECT(i, t->count, members[i].offset <= p.offset);
+    for (u32 i = begun; i > 0 && begun - i < BASES_BACK; i--) {
+        const struct catalog_member *m = &members[i - 1];
         if (m->flags & CATALOG_MEMBER_VIRTUAL_BASE || m->bit_size)
             continue;
         u32 plain = catalog_plain(c, m->type);

@@ -104,6 +104,16 @@ static struct truth add(struct world *to, struct world *also, u32 first, u32 n, 
     return t;
 }
 
+/* Between opening `then` and `now` and ending them: their rows by site, and the difference. */
+static void compare(struct query_partition *a, struct query_partition *b, struct query_delta *d)
+{
+    const struct types_memory *m = &now.memory.memory, *n = &then.memory.memory;
+    struct query_set now_all = opened_all(&now), then_all = opened_all(&then);
+    query_partition_build(a, &now_all, query_grouping(&now.v, QUERY_KEY_SITE, m), m, m);
+    query_partition_build(b, &then_all, query_grouping(&then.v, QUERY_KEY_SITE, n), n, n);
+    query_delta_build(d, a, b, m, m);
+}
+
 /* Of many samples of a heap that changes: how often do the intervals of totals, and of the
  * difference, hold the truth? What stayed is no doubt in the difference, so its interval is that of
  * what came and went. */
@@ -120,13 +130,9 @@ static void intervals_hold_what_they_say(void **unused)
         struct truth new = add(&w, NULL, KEPT + GONE, NEW, 2, &stacks[1]);
         opened_begin(&then, &v);
         opened_begin(&now, &w);
-        const struct types_memory *m = &now.memory.memory, *n = &then.memory.memory;
-        struct query_set now_all = opened_all(&now), then_all = opened_all(&then);
         struct query_partition a, b;
         struct query_delta d;
-        query_partition_build(&a, &now_all, query_grouping(&now.v, QUERY_KEY_SITE, m), m, m);
-        query_partition_build(&b, &then_all, query_grouping(&then.v, QUERY_KEY_SITE, n), n, n);
-        query_delta_build(&d, &a, &b, m, m);
+        compare(&a, &b, &d);
         assert_int_equal(d.row_count, 1);
         held += holds((double)a.rows[0].bytes, kept.bytes + new.bytes, a.rows[0].bytes_error);
         delta_held += holds((double)d.rows[0].bytes_delta, new.bytes - gone.bytes,
@@ -157,13 +163,9 @@ static void other_processes_share_nothing(void **unused)
     w.process_start = v.process_start + 1;
     opened_begin(&then, &v);
     opened_begin(&now, &w);
-    const struct types_memory *m = &now.memory.memory, *n = &then.memory.memory;
-    struct query_set now_all = opened_all(&now), then_all = opened_all(&then);
     struct query_partition a, b;
     struct query_delta d;
-    query_partition_build(&a, &now_all, query_grouping(&now.v, QUERY_KEY_SITE, m), m, m);
-    query_partition_build(&b, &then_all, query_grouping(&then.v, QUERY_KEY_SITE, n), n, n);
-    query_delta_build(&d, &a, &b, m, m);
+    compare(&a, &b, &d);
     double both = square(a.rows[0].bytes_error) + square(b.rows[0].bytes_error);
     assert_true(fabs(square(d.rows[0].bytes_delta_error) - both) < 0.1 * both);
     opened_end(&now);
