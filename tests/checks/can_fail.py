@@ -137,6 +137,18 @@ class HotPath(Check):
         self.refuses("refers to free", *self.arguments(
             "#include <stdlib.h>\nvoid f(void *p) { free(p); }", "-fno-plt"))
 
+    def test_calls_bound_late(self):
+        text = "#include <string.h>\nvoid f(void *a, void *b, long n) { memcpy(a, b, n); }"
+        for flags, refused in (["-fno-plt"], False), (["-fplt"], True):
+            arguments = self.arguments(text, "-fno-builtin", *flags)
+            library = self.root / "late.so"
+            subprocess.run([OPTIONS.cc, "-shared", "-Wl,-z,lazy", "-o", library, arguments[-1]], check=True)
+            arguments = (*arguments[:-1], "--library", library, arguments[-1])
+            if refused:
+                self.refuses("memcpy, which late.so looks up at its first call", *arguments)
+            else:
+                self.passes(*arguments)
+
     def test_own_hook_is_not_for_us(self):
         self.refuses("refers to malloc", *self.arguments(
             "__attribute__((noinline)) void *malloc(unsigned long n) { return (void *)(n + 8); }"
