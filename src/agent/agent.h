@@ -20,7 +20,7 @@
 #include "track/track.h"
 #include "trigger/trigger.h"
 
-enum { AGENT_PATH_BYTES = 4096 };
+enum { AGENT_PATH_BYTES = 4096, AGENT_TEXTS = 5 };
 
 enum agent_state {
     AGENT_ABSENT,
@@ -39,10 +39,8 @@ struct agent_checkpoint {
 
 struct agent {
     struct options options;
-    char script[AGENT_PATH_BYTES]; /* as it was meant when the program began */
-    char out[AGENT_PATH_BYTES];
-    char catalog_places[3][AGENT_PATH_BYTES]; /* "NAME=value" of what says where catalogues are */
-    char *catalog_environment[4];
+    const char *script, *out;     /* as they were meant when the program began */
+    char *catalog_environment[4]; /* "NAME=value" of what says where catalogues are */
     struct exported libc; /* looked into where dlsym may not be called */
     struct process_mark *mark;
     u32 state; /* enum agent_state */
@@ -51,9 +49,16 @@ struct agent {
     u32 refusals; /* since the last signal that found no agent */
     struct heap *heap; /* its private one */
     struct agent_checkpoint *checkpoints;
+    u32 texts_used;
+    char texts[AGENT_TEXTS * AGENT_PATH_BYTES]; /* one behind the other: pages are touched at each
+                                                   start of a program */
 };
 
 extern struct agent agent;
+
+/* Keeps a text, AGENT_TEXTS at most, each cut after AGENT_PATH_BYTES: programs write over their
+ * environment. */
+char *agent_keep_text(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* --- wake.c: from a signal to a running thread ---------------------------------------------- */
 

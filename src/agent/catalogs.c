@@ -17,6 +17,7 @@
 
 static const char *const variables[] = {"MOONHEAP_CATALOG=", "XDG_CACHE_HOME=", "HOME="};
 _Static_assert(COUNT_OF(variables) + 1 == COUNT_OF(agent.catalog_environment), "one place each");
+_Static_assert(COUNT_OF(variables) + 2 == AGENT_TEXTS, "they, the script and where output goes");
 
 void agent_catalogs_prepare(char *const *environment)
 {
@@ -25,8 +26,7 @@ void agent_catalogs_prepare(char *const *environment)
         for (char *const *at = environment; *at; at++)
             if (!strncmp(*at, variables[i], strlen(variables[i])) &&
                 strlen(*at) < AGENT_PATH_BYTES) {
-                text_format(agent.catalog_places[i], AGENT_PATH_BYTES, "%s", *at);
-                agent.catalog_environment[count++] = agent.catalog_places[i];
+                agent.catalog_environment[count++] = agent_keep_text("%s", *at);
                 break;
             }
 }

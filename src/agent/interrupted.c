@@ -110,6 +110,7 @@ static void find_functions(void)
     static bool done;
     if (done)
         return;
+    function_count = 0; /* a fork may have come in the middle */
     for (u32 i = 0; i < COUNT_OF(table); i++)
         add((u64)exported_find(&agent.libc, table[i].name), table[i].waits);
     u32 named = function_count;

@@ -7,6 +7,7 @@
  * Invariant: after it, no thread, descriptor or socket of ours is there; unless MOONHEAP_EVERY
  * asks for runs by timer, which need the thread from the start.
  */
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,19 +20,29 @@ static void complain(const char *text)
     agent_output_complain(text);
 }
 
+char *agent_keep_text(const char *format, ...)
+{
+    char *kept = agent.texts + agent.texts_used;
+    size_t room = sizeof agent.texts - agent.texts_used;
+    va_list arguments;
+    va_start(arguments, format);
+    agent.texts_used += 1 + (u32)text_format_va(kept, room < AGENT_PATH_BYTES ? room : AGENT_PATH_BYTES,
+                                                format, arguments);
+    va_end(arguments);
+    return kept;
+}
+
 /* A program that changes its directory still finds its script where its user meant it to be. A bare
  * name may stand for a canned script and is left as it is. */
-static void anchor(char out[AGENT_PATH_BYTES], const char *path)
+static const char *anchor(const char *path)
 {
     char here[AGENT_PATH_BYTES];
     bool relative = path[0] != '/' && strchr(path, '/');
-    if (!relative || sys_failed(sys_call(SYS_getcwd, here, sizeof here, 0))) {
-        text_format(out, AGENT_PATH_BYTES, "%s", path);
-        return;
-    }
+    if (!relative || sys_failed(sys_call(SYS_getcwd, here, sizeof here, 0)))
+        return agent_keep_text("%s", path);
     while (path[0] == '.' && path[1] == '/')
         path += 2;
-    text_format(out, AGENT_PATH_BYTES, "%s/%s", strcmp(here, "/") ? here : "", path);
+    return agent_keep_text("%s/%s", strcmp(here, "/") ? here : "", path);
 }
 
 static void in_forked_child(void)
@@ -47,8 +58,8 @@ __attribute__((constructor)) static void start(void)
     options_read(&agent.options, environ, NULL);
     if (!agent.options.quiet)
         options_read(&agent.options, environ, complain);
-    anchor(agent.script, agent.options.script);
-    anchor(agent.out, agent.options.out);
+    agent.script = anchor(agent.options.script);
+    agent.out = anchor(agent.options.out);
     agent_catalogs_prepare(environ);
     track_start(&agent.options);
     agent.mark = process_mark_create();

@@ -51,9 +51,11 @@ static u32 line_end(struct maps_reader *r)
 {
     u32 seen = 0;
     for (;;) {
-        for (; r->at + seen < r->end; seen++)
-            if (r->buffer[r->at + seen] == '\n')
-                return r->at + seen;
+        const char *from = r->buffer + r->at + seen;
+        const char *newline = memchr(from, '\n', r->end - r->at - seen);
+        if (newline)
+            return (u32)(newline - r->buffer);
+        seen = r->end - r->at;
         if (!refill(r))
             return r->end;
     }
@@ -106,9 +108,8 @@ static bool parse(const char *at, struct maps_region *region)
     skip_field(&at); /* inode */
     while (*at == ' ')
         at++;
-    u32 length = 0;
-    for (; at[length] && length + 1 < sizeof region->path; length++)
-        region->path[length] = at[length];
+    size_t length = strnlen(at, sizeof region->path - 1);
+    memcpy(region->path, at, length);
     region->path[length] = '\0';
     return true;
 }

@@ -16,12 +16,20 @@ struct process_mark {
     int pid;
 };
 
+enum { MARKS = PAGE_BYTES / sizeof(struct process_mark) };
+
 struct process_mark *process_mark_create(void)
 {
-    struct process_mark *m = sys_map(PAGE_BYTES);
-    if (!m)
-        return NULL;
-    sys_call(SYS_madvise, m, PAGE_BYTES, MADV_WIPEONFORK);
+    static struct process_mark *page;
+    static u32 used;
+    if (!page || used == MARKS) {
+        page = sys_map(PAGE_BYTES);
+        if (!page)
+            return NULL;
+        used = 0;
+        sys_call(SYS_madvise, page, PAGE_BYTES, MADV_WIPEONFORK);
+    }
+    struct process_mark *m = &page[used++];
     process_mark_renew(m);
     return m;
 }

@@ -21,7 +21,7 @@ enum process_relation {
     PROCESS_BORROWS, /* a child that runs in its parent's memory: touch nothing */
 };
 
-/* NULL when there is no memory. */
+/* NULL when there is no memory. Only from a constructor: one thread at a time. */
 struct process_mark *process_mark_create(void);
 enum process_relation process_mark_check(const struct process_mark *m);
 /* The calling process takes the mark for its own. */

@@ -218,3 +218,12 @@ size_t sys_read_memory(u64 address, void *out, size_t bytes)
     }
     return done;
 }
+
+bool sys_read_memory_pair(u64 first, void *out, size_t bytes, u64 second, void *second_out,
+                          size_t second_bytes)
+{
+    struct iovec local[] = {{out, bytes}, {second_out, second_bytes}};
+    struct iovec remote[] = {{(void *)first, bytes}, {(void *)second, second_bytes}};
+    long got = sys_call6(SYS_process_vm_readv, sys_gettid(), (long)local, 2, (long)remote, 2, 0);
+    return got == (long)(bytes + second_bytes);
+}

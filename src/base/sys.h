@@ -75,5 +75,8 @@ void sys_futex_wake(u32 *word, int count);
 /* Copies memory of this process that may not be there. Returns the bytes copied, which may be
  * fewer than asked, or 0; never faults. */
 size_t sys_read_memory(u64 address, void *out, size_t bytes);
+/* The same of two pieces at once: are both there, whole? */
+bool sys_read_memory_pair(u64 first, void *out, size_t bytes, u64 second, void *second_out,
+                          size_t second_bytes);
 
 #endif

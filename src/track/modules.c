@@ -47,16 +47,10 @@ static struct entry *entry_table(void)
 static bool entry_intact(const struct entry *e)
 {
     Elf64_Ehdr head;
-    if (sys_read_memory(e->module.lo, &head, sizeof head) != sizeof head)
-        return false;
-    if (memcmp(&head, &e->head, sizeof head) != 0)
-        return false;
     u8 id[sizeof e->module.build_id];
     u32 bytes = e->module.build_id_bytes;
-    if (bytes == 0)
-        return true;
-    return sys_read_memory(e->note, id, bytes) == bytes &&
-           memcmp(id, e->module.build_id, bytes) == 0;
+    return sys_read_memory_pair(e->module.lo, &head, sizeof head, e->note, id, bytes) &&
+           memcmp(&head, &e->head, sizeof head) == 0 && memcmp(id, e->module.build_id, bytes) == 0;
 }
 
 static void entry_retire(struct entry *e)
@@ -75,8 +69,18 @@ static struct entry *list_find(struct entry *table, u64 pc)
     return NULL;
 }
 
+/* Reads a piece of the module, most of which are in its first page: that is in page[] already. */
+static bool read_piece(const struct entry *e, const char *page, u64 at, void *out, size_t bytes)
+{
+    u64 lo = e->module.lo;
+    if (at < lo || at - lo > PAGE_BYTES - bytes)
+        return sys_read_memory(at, out, bytes) == bytes;
+    memcpy(out, page + (at - lo), bytes);
+    return true;
+}
+
 /* Reads the note at [note, note + bytes) of the process into the entry if it is the build-id. */
-static void read_build_id(struct entry *e, u64 note, u64 bytes)
+static void read_build_id(struct entry *e, const char *page, u64 note, u64 bytes)
 {
     u64 end = note + bytes;
     while (note + sizeof(Elf64_Nhdr) + 4 <= end) {
@@ -84,7 +88,7 @@ static void read_build_id(struct entry *e, u64 note, u64 bytes)
             Elf64_Nhdr n;
             char name[4];
         } head;
-        if (sys_read_memory(note, &head, sizeof head) != sizeof head)
+        if (!read_piece(e, page, note, &head, sizeof head))
             return;
         u64 desc = note + sizeof head.n + ROUND_UP((u64)head.n.n_namesz, 4);
         u32 size = head.n.n_descsz;
@@ -92,7 +96,7 @@ static void read_build_id(struct entry *e, u64 note, u64 bytes)
             return;
         if (head.n.n_type == NT_GNU_BUILD_ID && head.n.n_namesz == 4 && size > 0 &&
             size <= sizeof e->module.build_id && memcmp(head.name, "GNU", 4) == 0 &&
-            sys_read_memory(desc, e->module.build_id, size) == size) {
+            read_piece(e, page, desc, e->module.build_id, size)) {
             e->note = desc;
             e->module.build_id_bytes = (u8)size;
             return;
@@ -150,7 +154,7 @@ static bool read_headers(struct thread *t, struct entry *e, u64 lo)
         if (ph[i].p_type == PT_GNU_EH_FRAME)
             e->module.eh_frame_hdr = at;
         else if (ph[i].p_type == PT_NOTE && !e->note)
-            read_build_id(e, at, ph[i].p_memsz);
+            read_build_id(e, t->scratch.page, at, ph[i].p_memsz);
     }
     return true;
 }
@@ -194,8 +198,13 @@ static void add_module(struct thread *t, struct entry *table, u64 lo, const char
         return;
     }
     struct entry *fresh = &table[slot];
-    if (!read_headers(t, fresh, lo))
+    if (!read_headers(t, fresh, lo)) { /* no module: its place is given back */
+        *fresh = (struct entry){0};
+        u32 taken = slot + 1;
+        __atomic_compare_exchange_n(&entry_count, &taken, slot, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
         return;
+    }
     text_format(fresh->module.path, sizeof fresh->module.path, "%s", path);
     list_add(table, fresh);
 }
@@ -209,10 +218,11 @@ static bool same_load(struct thread *t, u64 lo, u64 address)
     return ph && load_span(ph, count, &first, &last) && address - lo < last - first;
 }
 
-/* Scans the mappings for files with code, and adds the one that holds `pc` (all when pc is 0).
+/* Scans the mappings for files with code, and adds those that are new: the kernel takes longer to
+ * write the list than we to read the files' first pages, so it is not asked for each file anew.
  * The mappings of one load of a file lie in a row, the first at file offset 0 with its header;
  * the zero-filled tail of its data has no name and does not end the row. */
-static void scan(struct thread *t, struct entry *table, u64 pc)
+static void scan(struct thread *t, struct entry *table)
 {
     struct maps_reader *r = &t->scratch.reader;
     struct maps_region *m = &t->scratch.region;
@@ -233,13 +243,8 @@ static void scan(struct thread *t, struct entry *table, u64 pc)
             lo = 0;
             row[0] = 0;
         }
-        if (!m->exec || lo == 0)
-            continue;
-        bool wanted = pc == 0 ? !list_find(table, m->lo) : pc >= m->lo && pc < m->hi;
-        if (wanted)
+        if (m->exec && lo && !list_find(table, m->lo))
             add_module(t, table, lo, m->path);
-        if (wanted && pc)
-            break;
     }
     maps_close(r);
 }
@@ -255,7 +260,7 @@ const struct track_module *modules_find(struct thread *t, u64 pc)
         e = NULL;
     }
     if (!e) {
-        scan(t, table, pc);
+        scan(t, table);
         e = list_find(table, pc);
     }
     return e ? &e->module : NULL;
@@ -305,7 +310,7 @@ u32 track_modules_refresh(void)
     if (!table || !t)
         return 0;
     modules_check();
-    scan(t, table, 0);
+    scan(t, table);
     return ACQUIRE(&entry_count);
 }
 

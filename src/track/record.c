@@ -96,8 +96,14 @@ void record_use_tags(void)
     POKE(&record_special, 1);
 }
 
+bool record_prepare(void)
+{
+    return epoch_start() && frames_start() && trie_start();
+}
+
 static void begin(const struct option_track *how)
 {
+    bool off = how->mode == TRACK_OFF || !record_prepare();
     blocks_clear();
     if (custom_told())
         index_clear(&index_custom);
@@ -109,9 +115,9 @@ static void begin(const struct option_track *how)
     POKE(&record_special, record_sample_bytes != 0 || PEEK(&tags_used));
     if (record_sample_bytes)
         sample_begin(record_sample_bytes);
-    if (how->mode == TRACK_OFF)
+    if (off)
         next_leave_alone(thread_any_private());
-    RELEASE(&record_state, how->mode == TRACK_OFF    ? RECORD_OFF
+    RELEASE(&record_state, off                       ? RECORD_OFF
                            : how->mode == TRACK_FULL ? RECORD_ON
                                                      : RECORD_SAMPLED);
 }
@@ -129,10 +135,6 @@ void track_start(const struct options *o)
     set_limit(o->stack);
     next_resolve();
     blocks_start(track_allocator()[0] == 0);
-    if (!epoch_start() || !frames_start() || !trie_start()) {
-        record_state = RECORD_OFF;
-        return;
-    }
     begin(&o->track);
     if (o->peak)
         track_keep_peak();

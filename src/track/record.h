@@ -26,6 +26,9 @@ extern HIDDEN u8 record_state;
 extern HIDDEN u64 record_sample_bytes; /* 0 = every block */
 /* Not 0: a birth takes the longer road, since blocks are sampled or threads have tags. */
 extern HIDDEN u8 record_special;
+/* Memory for epochs and stacks, where it is not there yet; until something is recorded or the agent
+ * asks, none is. false when it is refused. */
+bool record_prepare(void);
 /* From now on threads have tags. */
 void record_use_tags(void);
 

@@ -10,7 +10,7 @@
 
 #include "next.h"
 #include "peak.h"
-#include "thread.h"
+#include "record.h"
 
 enum { PRIVATE_HEAP_MAX = 64, CANDIDATES = 4 };
 
@@ -35,7 +35,10 @@ static u32 numbers_given;
 /* Heaps that the agents of this process and of those it was forked from have used. */
 static struct heap *privates[PRIVATE_HEAP_MAX];
 
-static i64 total_blocks, total_bytes, peak_blocks, peak_bytes;
+/* Written by all threads, so they have a cache line of their own. */
+static struct {
+    i64 total_blocks, total_bytes, peak_blocks, peak_bytes;
+} shared __attribute__((aligned(CACHE_LINE)));
 static struct track_counters base_line; /* figures at the time recording began */
 
 static void identify(struct thread *t)
@@ -200,6 +203,7 @@ void track_become_agent(struct heap *private)
 {
     if (thread_self->mode == THREAD_UNBORN)
         birth(false);
+    record_prepare();
     track_borrow_begin(private);
 }
 
@@ -223,7 +227,7 @@ void track_borrow_end(void)
 
 void track_unseen_begin(void)
 {
-    struct thread *t = thread_settle();
+    struct thread *t = record_state == RECORD_OFF ? NULL : thread_settle();
     if (t)
         thread_enter(t);
 }
@@ -265,9 +269,9 @@ COLD void thread_flush(struct thread *t)
     i64 blocks = t->live_blocks - t->flushed_blocks, bytes = t->live_bytes - t->flushed_bytes;
     POKE(&t->flushed_blocks, t->live_blocks);
     POKE(&t->flushed_bytes, t->live_bytes);
-    raise_peak(&peak_blocks, __atomic_add_fetch(&total_blocks, blocks, __ATOMIC_RELAXED));
-    i64 total = __atomic_add_fetch(&total_bytes, bytes, __ATOMIC_RELAXED);
-    raise_peak(&peak_bytes, total);
+    raise_peak(&shared.peak_blocks, __atomic_add_fetch(&shared.total_blocks, blocks, __ATOMIC_RELAXED));
+    i64 total = __atomic_add_fetch(&shared.total_bytes, bytes, __ATOMIC_RELAXED);
+    raise_peak(&shared.peak_bytes, total);
     peak_reach(total);
     u64 weight = peak_flush_weight(total);
     t->flush_span = 2 * weight;
@@ -276,7 +280,7 @@ COLD void thread_flush(struct thread *t)
 
 i64 thread_flushed_bytes(void)
 {
-    return PEEK(&total_bytes);
+    return PEEK(&shared.total_bytes);
 }
 
 struct sums {
@@ -327,10 +331,10 @@ void thread_sum(struct track_counters *c)
     c->custom_allocations = since(c->custom_allocations, base_line.custom_allocations);
     c->custom_frees = since(c->custom_frees, base_line.custom_frees);
     c->misuses = since(c->misuses, base_line.misuses);
-    raise_peak(&peak_blocks, (i64)c->live_blocks);
-    raise_peak(&peak_bytes, (i64)c->live_bytes);
-    c->peak_blocks = (u64)PEEK(&peak_blocks);
-    c->peak_bytes = (u64)PEEK(&peak_bytes);
+    raise_peak(&shared.peak_blocks, (i64)c->live_blocks);
+    raise_peak(&shared.peak_bytes, (i64)c->live_bytes);
+    c->peak_blocks = (u64)PEEK(&shared.peak_blocks);
+    c->peak_bytes = (u64)PEEK(&shared.peak_bytes);
 }
 
 void thread_reset_counters(void)
@@ -341,15 +345,15 @@ void thread_reset_counters(void)
     base_line.custom_blocks = (u64)s.custom_blocks;
     base_line.custom_bytes = (u64)s.custom_bytes;
     /* what threads have not flushed yet belongs to the time before */
-    POKE(&total_blocks, s.flushed_blocks - s.blocks);
-    POKE(&total_bytes, s.flushed_bytes - s.bytes);
+    POKE(&shared.total_blocks, s.flushed_blocks - s.blocks);
+    POKE(&shared.total_bytes, s.flushed_bytes - s.bytes);
     track_reset_peak();
 }
 
 void track_reset_peak(void)
 {
-    POKE(&peak_blocks, 0);
-    POKE(&peak_bytes, 0);
+    POKE(&shared.peak_blocks, 0);
+    POKE(&shared.peak_bytes, 0);
     peak_begin(PEEK(&peak_epoch) != 0, thread_flushed_bytes());
 }
 

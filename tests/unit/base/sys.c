@@ -150,6 +150,15 @@ static void memory_that_is_not_there_reads_short(void **state)
     assert_int_equal(sys_read_memory((u64)p + PAGE_BYTES, out, 10), 0);
     assert_int_equal(sys_read_memory(0, out, 10), 0);
     assert_int_equal(sys_read_memory(UINT64_MAX - 4, out, 10), 0);
+    char more[8];
+    u64 there = (u64)p + 2 * PAGE_BYTES, ends = (u64)p + PAGE_BYTES - 3;
+    memset((char *)there, 6, 8);
+    assert_true(sys_read_memory_pair((u64)p, out, 10, there, more, 8));
+    assert_memory_equal(more, (char *)there, 8);
+    assert_true(sys_read_memory_pair((u64)p, out, 10, 0, more, 0));
+    assert_false(sys_read_memory_pair(ends, out, 10, there, more, 8));
+    assert_false(sys_read_memory_pair(there, more, 8, ends, out, 10));
+    assert_false(sys_read_memory_pair(there, more, 8, 0, out, 1));
     sys_unmap(p, 3 * PAGE_BYTES);
 }
 
