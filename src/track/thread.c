@@ -104,13 +104,14 @@ static COLD struct thread *birth(bool numbered)
     sys_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, 8, 0, 0);
     int tid = sys_gettid();
     struct thread *t = take_over(sys_getpid(), tid);
-    if (!t)
+    if (t)
+        memset(t->memos, 0, sizeof t->memos);
+    else
         t = make(tid);
     if (t) {
         t->pending = false;
         t->moving = 0;
         t->last_count = 0;
-        memset(t->memos, 0, sizeof t->memos);
         memset(t->stacks, 0, sizeof t->stacks);
         t->random = ((u64)t->tid << 32 | (u32)sys_getpid()) ^ sys_monotonic_ns() ^ (u64)t;
         t->sample_recording = 0;

@@ -55,12 +55,13 @@ enum { FLUSH_WEIGHT = 1 << 16, FLUSH_BLOCK_WEIGHT = FLUSH_WEIGHT >> 10 };
 
 /* A stack that came again, by its innermost place: out from there to a place of the last stack,
  * where that one had a certain node. */
-enum { WALK_MEMOS = 32, WALK_MEMO_PLACES = 8 };
+enum { WALK_MEMO_BITS = 5, WALK_MEMOS = 1 << WALK_MEMO_BITS, WALK_MEMO_PLACES = 8 };
 struct walk_memo {
     struct walk_place first;
     struct walk_place rest[WALK_MEMO_PLACES]; /* the last one is `joint`, then guards */
     u32 count, joint, joint_node;
     u32 node, frames; /* of the whole stack */
+    u32 turns;        /* in the first of two: how often one of them was given up for another stack */
 };
 
 struct thread {
@@ -113,7 +114,7 @@ struct thread {
     struct walk_place fresh_places[STACK_LIMIT_MAX]; /* innermost first */
     u32 fresh_frames[STACK_LIMIT_MAX];
     struct walk_mores fresh_more;
-    struct walk_memo memos[WALK_MEMOS];
+    struct walk_memo memos[WALK_MEMOS][2];
 
     struct {
         struct maps_reader reader;

@@ -235,9 +235,18 @@ static NOINLINE u32 adopt_all(struct thread *t, u32 count, bool cut)
     return adopt(t, 0, count, count, cut);
 }
 
-static ALWAYS_INLINE struct walk_memo *memo_of(struct thread *t, u64 slot, u64 pc)
+/* The two places of a stack that begins so. By all bits of both: frames of a server's few ways to its
+ * allocator are often 2^n bytes apart. */
+static ALWAYS_INLINE struct walk_memo *memos_of(struct thread *t, u64 slot, u64 pc)
 {
-    return &t->memos[(u32)((slot >> 3) + pc) % WALK_MEMOS];
+    return t->memos[(u32)(slot + pc) * 0x9e3779b1u >> (32 - WALK_MEMO_BITS)];
+}
+
+/* The one that is to be given up for such a stack. */
+static struct walk_memo *memo_of(struct thread *t, u64 slot, u64 pc)
+{
+    struct walk_memo *two = memos_of(t, slot, pc);
+    return two + (two->turns++ & 1);
 }
 
 /* Keeps the last stack, whose inner `count` places are beyond place `joint`. */
@@ -475,11 +484,20 @@ static ALWAYS_INLINE u32 walk_unless_same(struct thread *t, const struct walk_or
     return walk_short(t, origin, candidates);
 }
 
-/* A stack that is remembered begins as this one does. */
-static NOINLINE u32 walk_again(struct thread *t, const struct walk_origin *origin,
-                               const struct walk_memo *m)
+static ALWAYS_INLINE bool begins_so(const struct walk_memo *m, u64 slot, u64 pc)
 {
-    return is_again(t, m, walk_limit) ? m->node : walk_unless_same(t, origin);
+    return m->first.slot == slot && m->first.pc == pc;
+}
+
+/* A stack that is remembered begins as this one does; maybe another one, too. */
+static NOINLINE u32 walk_again(struct thread *t, const struct walk_origin *origin,
+                               const struct walk_memo *m, const struct walk_memo *other)
+{
+    if (is_again(t, m, walk_limit))
+        return m->node;
+    if (begins_so(other, (u64)&origin->pc, origin->pc) && is_again(t, other, walk_limit))
+        return other->node;
+    return walk_unless_same(t, origin);
 }
 
 u32 walk_capture(struct thread *t, const struct walk_origin *origin)
@@ -489,9 +507,11 @@ u32 walk_capture(struct thread *t, const struct walk_origin *origin)
     if (UNLIKELY(slot < t->stacks[0].lo || slot >= t->stacks[0].lasting || t->last_cut ||
                  t->last_generation != ACQUIRE(&frames_generation)))
         return walk_on(t, origin);
-    const struct walk_memo *m = memo_of(t, slot, pc);
-    if (m->first.slot == slot && m->first.pc == pc)
-        return walk_again(t, origin, m);
+    const struct walk_memo *m = memos_of(t, slot, pc);
+    if (begins_so(m, slot, pc))
+        return walk_again(t, origin, m, m + 1);
+    if (begins_so(m + 1, slot, pc))
+        return walk_again(t, origin, m + 1, m);
     return walk_unless_same(t, origin);
 }
 

@@ -458,6 +458,63 @@ static void from_an_interrupted_context(void **unused)
     assert_int_equal(context_failures, 0);
 }
 
+static NOINLINE void innermost(void)
+{
+    probe();
+    __asm__ volatile("" ::: "memory"); /* no call in tail position */
+}
+
+/* Ways to the same innermost function over frames of 2^n bytes. */
+#define WAY(bytes)                                                                                 \
+    static NOINLINE void way_##bytes(void)                                                         \
+    {                                                                                              \
+        char room[bytes];                                                                          \
+        __asm__ volatile("" ::"r"(room) : "memory");                                               \
+        innermost();                                                                               \
+        __asm__ volatile("" ::"r"(room) : "memory");                                               \
+    }
+WAY(64) WAY(128) WAY(256) WAY(512) WAY(1024) WAY(2048) WAY(4096) WAY(8192) WAY(16384)
+static NOINLINE void way_64_too(void)
+{
+    char room[64];
+    __asm__ volatile("" ::"r"(room) : "memory");
+    innermost();
+    __asm__ volatile("" ::"r"(room) : "memory");
+}
+
+static u32 turns_of(const struct thread *t)
+{
+    u32 turns = 0;
+    for (u32 i = 0; i < WALK_MEMOS; i++)
+        turns += t->memos[i][0].turns;
+    return turns;
+}
+
+static void two_that_come_in_turn_are_both_remembered(void **unused)
+{
+    (void)unused;
+    static void (*const ways[])(void) = {way_64_too, way_128,  way_256,  way_512, way_1024,
+                                         way_2048,   way_4096, way_8192, way_16384};
+    enum { WARM = 4, ROUNDS = 12 };
+    const struct thread *t = thread_settle();
+#ifndef __OPTIMIZE__
+    skip(); /* frames that are found through rbp are not */
+#endif
+    u32 before = turns_of(t);
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        u32 kept = 0;
+        for (u32 round = 0; round < ROUNDS; round++) {
+            way_64();
+            ways[i]();
+            if (round == WARM)
+                kept = turns_of(t);
+        }
+        assert_int_equal(turns_of(t), kept);
+    }
+    assert_int_not_equal(turns_of(t), before);
+    check();
+}
+
 static void a_function_is_known_by_its_start(void **unused)
 {
     (void)unused;
@@ -490,6 +547,7 @@ int main(void)
         cmocka_unit_test(across_longjmp),
         cmocka_unit_test(in_threads),
         cmocka_unit_test(from_an_interrupted_context),
+        cmocka_unit_test(two_that_come_in_turn_are_both_remembered),
         cmocka_unit_test(a_function_is_known_by_its_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
