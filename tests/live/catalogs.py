@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import Program, check, children_of, main, tool, victim
+from harness import Program, check, children_of, main, tool, until, victim
 
 LOOK = """
 local s = heap.snapshot()
@@ -44,7 +44,7 @@ def test_a_bare_signal_makes_what_is_missing(cache):
         made = files(cache)
         check(made and not any(name.endswith(".failed") for name in made), "it was made", made)
         check(not children_of(program.pid), "no process is left")
-        check(os.listdir(f"/proc/{program.pid}/fd") == fds, "no descriptor is left")
+        until(lambda: os.listdir(f"/proc/{program.pid}/fd") == fds, 30, "no descriptor is left")
         check(types(program.run()) == types(run), "and are found again")
     with Program([victim("puppet")], script=LOOK, catalog=cache) as program:
         program.ask("node 50")

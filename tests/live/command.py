@@ -71,7 +71,7 @@ def test_run_options_and_status():
                  out=None) as program:
         program.ask("node 10")
         program.signal(harness.signal.SIGUSR2)
-        harness.until(lambda: "<<DBG" in program.stderr(), 10, "output on stderr")
+        harness.until(lambda: harness.parse_runs(program.stderr()), 60, "output on stderr")
         check(harness.parse_runs(program.stderr())[0].body == "0", "--idle records nothing",
               program.stderr())
     for status in (0, 3):

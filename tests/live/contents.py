@@ -60,7 +60,7 @@ def state(pid):
         return None
 
 
-def gone(pid, seconds=5):
+def gone(pid, seconds=60):
     until(lambda: state(pid) is None, seconds, f"process {pid} to be gone")
 
 
@@ -137,8 +137,10 @@ def test_several_at_once():
             data.all = {}
             for i = 1, 5 do
                 data.all[i] = assert(heap.snapshot{contents=true})
-                local began = os.clock()
-                while os.clock() - began < 0.01 do end
+                local now <close> = heap.snapshot{graph=false}
+                local pair = now:site("make_pair"):one()
+                local kept = data.all[i]:site("make_pair"):one():read("<I8")
+                repeat until pair:read("<I8") ~= kept -- the program had its turn
             end
             for i = 1, 5 do print(look(data.all[i])) end
         """).body.splitlines()
@@ -170,7 +172,7 @@ def test_it_is_killed():
     with moments() as program:
         image = take(program)
         os.kill(image, signal.SIGKILL)
-        said = program.run(THEN + " print(#data.s > 500, #data.s:unreachable() >= 0)").body
+        said = program.run(THEN + " print(#data.s:site('make_pair') == 1, #data.s:unreachable() >= 0)").body
         check("was killed" in said and said.endswith("true\ttrue"), "the snapshot stays", said)
         gone(image)
         unseen(program)
@@ -192,16 +194,33 @@ def test_it_is_stopped():
 
 
 def test_too_long_unused():
-    with moments(contents_time="1.5") as program:
-        image = take(program)
-        for _ in range(4):
-            time.sleep(0.7)
-            is_of_one_moment(program.run(THEN).body)
-        check(state(image) == "S", "use keeps it", state(image))
-        until(lambda: state(image) is None, 6, "it to be gone, and collected")
+    for _ in range(20):
+        with moments(contents_time="1.5") as program:
+            if is_unused_too_long(program):
+                return
+    check(False, "the machine is not too busy to use it in time")
+
+
+def is_unused_too_long(program):
+    """False when this test itself was too late to use it."""
+    image = take(program)
+    used = time.monotonic()
+    for _ in range(4):
+        time.sleep(0.7)
         said = program.run(THEN).body
-        check("not having been read for 1 s" in said, "it says why", said)
-        unseen(program)
+        before, used = used, time.monotonic()
+        if used - before > 1.4:
+            return False
+        is_of_one_moment(said)
+    now = state(image)
+    if time.monotonic() - used > 1.4:
+        return False
+    check(now not in (None, "Z"), "use keeps it", now)
+    gone(image)
+    said = program.run(THEN).body
+    check("not having been read for 1 s" in said, "it says why", said)
+    unseen(program)
+    return True
 
 
 def test_too_costly():
@@ -210,10 +229,10 @@ def test_too_costly():
         said = program.run("print(heap.stats().overhead_bytes)").body
         program.ask("dirty 20")
         until(lambda: int(program.run("print(heap.stats().overhead_bytes)").body) - int(said) > 19e6,
-              6, "its cost to be counted")
-        check(state(image) == "S", "that may be")
+              60, "its cost to be counted")
+        check(state(image) not in (None, "Z"), "that may be")
         program.ask("dirty 100")
-        gone(image, 8)
+        gone(image)
         said = program.run(THEN).body
         check("had come to cost" in said and "MiB" in said, "it says why", said)
         unseen(program)
@@ -235,7 +254,7 @@ def test_the_program_ends():
     with moments() as program:
         image = take(program)
         check(program.ask("quit") == "bye", "it ends")
-        check(program.process.wait(10) == 0, "with success")
+        check(program.process.wait(60) == 0, "with success")
         gone(image)
 
 
@@ -243,7 +262,7 @@ def test_the_program_is_killed():
     with moments() as program:
         image = take(program)
         program.process.kill()
-        program.process.wait(10)
+        program.process.wait(60)
         gone(image)
 
 
@@ -251,9 +270,9 @@ def test_the_program_becomes_another():
     with moments() as program:
         image = take(program)
         check(program.ask("become") == "became", "it becomes another")
-        until(lambda: state(image) in (None, "Z"), 5, "it to end")
+        until(lambda: state(image) in (None, "Z"), 60, "it to end")
         program.tell("")
-        check(program.process.wait(10) == 0, "the other one is well")
+        check(program.process.wait(60) == 0, "the other one is well")
         gone(image)
 
 
@@ -288,7 +307,7 @@ def test_a_forked_child_has_none():
         mine = images(program, child)[0]
         os.kill(child, signal.SIGKILL)
         gone(mine)
-        until(lambda: state(image) == "S", 10, "its parent's stays, and waits again")
+        until(lambda: state(image) == "S", 60, "its parent's stays, and waits again")
         is_of_one_moment(program.run(THEN).body)
 
 
@@ -318,7 +337,7 @@ def test_not_there():
 def test_offline():
     with moments() as program:
         program.run("local s <close> = heap.snapshot{contents=true} assert(s:save('snapshot'))")
-        program.write_script("local s = heap.snapshot{contents=true} print(#s > 500)"
+        program.write_script("local s = heap.snapshot{contents=true} print(#s:site('make_pair') == 1)"
                              " print(s:site('make_pair'):one():read('<I8'))")
         said = tool("script", os.path.join(program.directory, "snapshot"), program.script_path)
         check(said.stdout == "true\nnil\tnot saved\n", "not saved", said.stdout, said.stderr)

@@ -43,7 +43,7 @@ def test_run_fields():
         cause, pid, path, elapsed = program.run().body.split()
         check(cause == "signal" and pid == str(program.pid), "cause and pid")
         check(path.endswith("debug_script.lua"), "the script's path", path)
-        check(0.25 < float(elapsed) < 5, "seconds since the last run", elapsed)
+        check(0.25 < float(elapsed) < 60, "seconds since the last run", elapsed)
 
 
 def test_growth_then_reverse():
@@ -114,6 +114,7 @@ def test_signals_while_running():
         for _ in range(50):
             program.signal()
             time.sleep(0.002)
+        program.wait_runs(2)
         runs = program.settle()
         check(len(runs) >= 2, "signals during a run are not lost", len(runs))
         check([r.body.split() for r in runs] == [["done", str(n + 1)] for n in range(len(runs))],

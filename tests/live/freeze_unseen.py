@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from harness import Program, Skip, check, children_of, die_with_parent, main, until, victim
-from snapshots import SAVE, References, take
+from snapshots import SAVE, References, take, take_whole
 
 UNDISTURBED = "interrupted=0 sigchld=0 strangers=0 woken=0 children=0"
 
@@ -60,7 +60,7 @@ def storm(threads, snapshots):
         check(len(pauses) == snapshots and pauses[0] > 0, "every snapshot was taken", run.body)
         print(f"# {threads} threads, {snapshots} snapshots: median pause "
               f"{pauses[len(pauses) // 2]:.2f} ms, longest {pauses[-1]:.2f} ms")
-        check(take(program).stopped(), "threads were stopped")
+        is_stopped(program)
         left = [c for c in children_of(program.pid) if c[1] == "moonheap"]
         check(not left, "nothing of ours is left", left)
         check(report(program) == UNDISTURBED, "nothing disturbed it", program.stderr())
@@ -83,8 +83,8 @@ def test_signals_are_not_lost():
             program.signal()
             time.sleep(0.01)
             os.kill(program.pid, signal.SIGCONT)
+        program.wait_runs(1)
         program.settle()
-        check(program.runs(), "runs were made")
 
 
 def descendant(program):
@@ -98,11 +98,25 @@ def sleep_cut_short(times):
     return UNDISTURBED.replace("interrupted=0", f"interrupted={times}")
 
 
-def by_signals(program, **how):
+def all_wait(pid):
+    """Have all that wait for good come (back) to their wait?"""
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{tid}/stat") as f:
+                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if name == "waits" and rest.split()[0] not in "SZX":
+            return False
+    return True
+
+
+def by_signals(program, pid=None, tries=30):
     """Snapshots until nobody is missed, and how many that took: bystander has a thread at any time
     that is about to live or to die and blocks all signals, which on a busy machine may last."""
-    for times in range(1, 11):
-        found = take(program, **how)
+    for times in range(1, tries + 1):
+        until(lambda: all_wait(pid or program.pid), 60, "all to wait")
+        found = take(program, pid=pid)
         check(found.has_references() and found.way() == "signals", "threads stood by signals",
               found.meta, found.notes)
         check(any("stopped by signals" in n for n in found.notes), "it says so", found.notes)
@@ -110,8 +124,8 @@ def by_signals(program, **how):
               found.missed)
         if found.stopped():
             return times
-        check(len(found.missed) <= 2 and set(found.missed.values()) <= {
-            "bystander: blocks the signal"}, "nobody else is missed", found.missed)
+        check(set(found.missed.values()) <= {"births: blocks the signal"}, "nobody else is missed",
+              found.missed)
     raise AssertionError("somebody was missed each time")
 
 
@@ -169,8 +183,8 @@ def test_a_debugger_is_attached():
 def test_all_signals_blocked():
     """A tracer asks nobody; by signals those threads are missed, and named."""
     with bystander(3, "block-signals") as program:
-        found = take(program)
-        check(found.way() == "tracer" and found.stopped() and not found.missed, "all stood",
+        found = take_whole(program)
+        check(found.way() == "tracer" and not found.missed, "all stood",
               found.meta, found.missed)
         check(report(program) == UNDISTURBED, "nothing disturbed it")
     with bystander(3, "deny-ptrace", "block-signals") as program:
@@ -178,7 +192,7 @@ def test_all_signals_blocked():
         check(found.way() == "signals" and not found.stopped(), "not all stood", found.meta)
         check(len(found.missed) >= 16 and all("blocks the signal" in m for m in
                                               found.missed.values()), "named", found.missed)
-        check(any("could not be stopped (bystander" in n for n in found.notes), "also in the notes",
+        check(any("could not be stopped (waits" in n for n in found.notes), "also in the notes",
               found.notes)
         check(report(program) == UNDISTURBED, "nothing disturbed it")
 
@@ -186,10 +200,14 @@ def test_all_signals_blocked():
 def test_five_hundred_threads():
     for way, how in ("tracer", ()), ("signals", ("deny-ptrace",)):
         with bystander(500, *how) as program:
-            founds = [take(program) for _ in range(3)]
+            founds = []
+            # One that is about to live or to die, and blocks all signals, may be missed; and on a
+            # busy machine who does not get its turn in time.
+            while len(founds) < 3 or (len(founds) < 30 and not any(f.stopped() for f in founds)):
+                until(lambda: all_wait(program.pid), 60, "all to wait")
+                founds.append(take(program))
             check(all(f.has_references() and f.way() == way for f in founds), "they stood",
                   [f.meta for f in founds])
-            # One that is about to live or to die, and blocks all signals, may be missed.
             check(any(f.stopped() for f in founds), "all of them",
                   [f.missed for f in founds])
             print(f"# 500 threads by {way}: " + ", ".join(
@@ -237,7 +255,7 @@ def test_little_address_space():
                 check("memory" in run.body or "address space" in run.body, "it says why", run)
         print(f"# {' '.join(outcomes)}")
         resource.prlimit(program.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, -1))
-        check(take(program).stopped(), "with room all is well again")
+        is_stopped(program)
         check(report(program) == UNDISTURBED, "nothing disturbed it")
     check(outcomes[0] != "references", "there was little room", outcomes)
 
@@ -256,11 +274,14 @@ def test_the_clone_is_killed():
     with Program([victim("puppet")]) as program:
         program.ask("node 150000")
         program.ask("threads 3")
-        for round_ in range(8):
+        # On a busy machine some end before they are seen: then there are more rounds.
+        for round_ in range(80):
+            if round_ >= 8 and (False, False) in outcomes:
+                break
             program.write_script(SAVE)
             before = len(program.runs())
             program.signal()
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             killed = 0
             while len(program.runs()) == before and time.monotonic() < end:
                 for pid, name in children_of(program.pid):
@@ -272,8 +293,12 @@ def test_the_clone_is_killed():
             outcomes.add((found.has_references(), found.stopped()))
             check(program.ask("ping").startswith("done"), "the program goes on")
         check((False, False) in outcomes, "some clones were killed", outcomes)
-        found = take(program)
-        check(found.has_references() and found.stopped(), "and all is well afterwards", found.meta)
+        is_stopped(program)
+
+
+def is_stopped(program):
+    found = take_whole(program)
+    check(found.has_references() and found.way() == "tracer", "a tracer stops it", found.meta)
 
 
 def crash(pid):
@@ -297,12 +322,12 @@ def test_the_clone_crashes():
     with Program([victim("puppet")]) as program:
         program.ask("node 400000")
         crashed = None
-        for round_ in range(20):
+        for round_ in range(60):
             # the tracer, the first child, is gone soon; a clone that has done its work may be met
             # as well, so what is asked for is one round in which it was not
             program.write_script(SAVE)
             program.signal()
-            seen, end = {}, time.monotonic() + 20
+            seen, end = {}, time.monotonic() + 60
             while len(program.runs()) == round_ and time.monotonic() < end:
                 now = time.monotonic()
                 for pid, name in children_of(program.pid):
@@ -312,8 +337,8 @@ def test_the_clone_crashes():
             found = References(os.path.join(program.directory, "snapshot"))
             check(len(found.blocks) >= 400000, "the blocks are there", run, found.meta)
             check(program.ask("ping").startswith("done"), "the program goes on")
-            left = [pid for pid in seen if os.path.exists(f"/proc/{pid}")]
-            check(not left, "nothing is left of it", left)
+            until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in seen), 30,
+                  "nothing is left of it")
             if not found.has_references():
                 crashed = found
                 break

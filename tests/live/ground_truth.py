@@ -24,8 +24,11 @@ def test_quiet_points():
 def test_signals_in_storms():
     """Signals come all the time; what they interrupt is mostly malloc and free."""
     with Books(harness.seed(), slots=2500) as books:
-        for fresh in (False, True, False):
-            books.start_round(150_000, logged=True, fresh=fresh)
+        storms = 0
+        # On a busy machine the agent may get few turns: then there are more storms.
+        while storms < 3 or (storms < 6 and len(books.program.runs()) < 2):
+            books.start_round(150_000, logged=True, fresh=storms == 1)
+            storms += 1
             signals = 0
             while not harness.select.select([books.program.process.stdout], [], [], 0.001)[0]:
                 books.program.signal()

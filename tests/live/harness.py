@@ -40,6 +40,20 @@ Run = collections.namedtuple("Run", "header body footer")
 # header: the line DBG>>; body: the text between; footer: the line <<DBG
 
 
+# A snapshot of which all threads stood. On a busy machine one may not get its turn in time, as the
+# snapshot says of itself: then another one is taken.
+WHOLE = """
+local function whole_snapshot()
+    for _ = 1, 20 do
+        local s = heap.snapshot()
+        if s.complete then return s end
+        s:close()
+    end
+    return heap.snapshot()
+end
+"""
+
+
 class Skip(Exception):
     """A test that cannot be asked here; its reason is printed."""
 
@@ -76,7 +90,7 @@ def until(predicate, seconds, what):
 def parse_runs(text):
     """All complete runs of an output, in order."""
     runs, header, body = [], None, []
-    for line in text.split("\n"):
+    for line in text.split("\n")[:-1]:  # the last one has not come to its end
         if line.startswith("DBG>>"):
             header, body = line, []
         elif line.startswith("<<DBG") and header is not None:
@@ -165,7 +179,7 @@ class Program:
         except (ProcessLookupError, PermissionError):
             pass
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
         self.process.stdout.close()
         self.errors.close()
         if self.own_directory:
@@ -209,12 +223,12 @@ class Program:
     def signal(self, number=USR1, pid=None):
         pid = pid or self.pid
         if (number, pid) not in self.seen_prepared:
-            until(lambda: self.prepared(number, pid) or self.process.poll() is not None, 20,
+            until(lambda: self.prepared(number, pid) or self.process.poll() is not None, 60,
                   f"process {pid} to be prepared for signal {number}")
             self.seen_prepared.add((number, pid))
         os.kill(pid, number)
 
-    def wait_runs(self, count, seconds=30, pid=None):
+    def wait_runs(self, count, seconds=60, pid=None):
         """Waits until `count` runs are complete and returns them all."""
         def enough():
             self.alive()
@@ -226,8 +240,9 @@ class Program:
             raise AssertionError(f"{e}\noutput so far: {self.said(pid)[-2000:]!r}\n"
                                  f"stderr: {self.stderr()[-2000:]!r}") from None
 
-    def settle(self, pid=None, seconds=30):
-        """Waits until triggers that are under way have been answered; returns all runs."""
+    def settle(self, pid=None, seconds=60):
+        """Waits until nothing is being written and returns all runs. On a busy machine one more may
+        come: what must be there is waited for with wait_runs."""
         state = [None, time.monotonic()]
 
         def still():
@@ -239,7 +254,7 @@ class Program:
         until(still, seconds, "the output to come to rest")
         return parse_runs(state[0])
 
-    def run(self, script=None, number=USR1, pid=None, seconds=30):
+    def run(self, script=None, number=USR1, pid=None, seconds=60):
         """Signals and returns the run that follows. Only for one trigger at a time."""
         if script is not None:
             self.write_script(script)

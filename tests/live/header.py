@@ -11,10 +11,10 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import SOURCE, Program, check, environment, main, numbers, tool, victim
+from harness import SOURCE, WHOLE, Program, check, environment, main, numbers, tool, victim
 
-LOOK = """
-local s = heap.snapshot()
+LOOK = WHOLE + """
+local s = whole_snapshot()
 local function say(name, value) print(name .. "=" .. tostring(value)) end
 assert(s.complete)
 say("blocks", #s) say("bytes", s.bytes)

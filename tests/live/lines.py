@@ -91,7 +91,7 @@ def test_lines_and_inlined_functions():
         fds = os.listdir(f"/proc/{program.pid}/fd")
         check_lines(program.run())
         check_lines(program.run())
-        check(os.listdir(f"/proc/{program.pid}/fd") == fds, "no descriptor is left")
+        until(lambda: os.listdir(f"/proc/{program.pid}/fd") == fds, 30, "no descriptor is left")
         check(not children_of(program.pid), "no process is left")
 
 
@@ -118,9 +118,9 @@ def test_bare_program():
     """No descriptor, another directory."""
     with Program([victim("lines"), "bare"], script=LOOK) as program:
         program.hear()
-        until(lambda: not os.listdir(f"/proc/{program.pid}/fd"), 10, "it to close everything")
+        until(lambda: not os.listdir(f"/proc/{program.pid}/fd"), 30, "it to close everything")
         check_lines(program.run())
-        check(not os.listdir(f"/proc/{program.pid}/fd"), "and it has none")
+        until(lambda: not os.listdir(f"/proc/{program.pid}/fd"), 30, "it has none again")
 
 
 def replaced(lines, script):
@@ -213,7 +213,7 @@ def test_a_helper_that_hangs():
         took = time.monotonic() - began
         check_functions(run)
         check(NOTE + "the helper process took too long" in run.body, "said so", run)
-        check(9 < took < 40, "after its ten seconds", took)
+        check(9 < took < 60, "after its ten seconds", took)
         check(not children_of(program.pid), "it is gone")
 
 
@@ -221,7 +221,7 @@ def test_a_process_between_is_killed():
     """By somebody, or for want of memory: its helper goes with it, and the run goes on."""
     with beside("#!/bin/sh\nexec sleep 100\n") as program:
         program.signal()
-        relay = until(lambda: children_of(program.pid), 10, "the relay")[0][0]
+        relay = until(lambda: children_of(program.pid), 30, "the relay")[0][0]
         helper = until(lambda: [c for c in children_of(relay) if c[1] == "sleep"], 10,
                        "the helper")[0][0]
         began = time.monotonic()

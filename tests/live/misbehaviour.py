@@ -25,7 +25,7 @@ def goes_on(program):
     check(program.ask("node 10") == "done", "the program still allocates")
 
 
-def misbehave(script, *patterns, within=10, **options):
+def misbehave(script, *patterns, within=60, **options):
     with Program([victim("puppet")], script=GOOD, **options) as program:
         program.run()
         began = time.monotonic()
@@ -60,7 +60,7 @@ def test_runtime_errors_of_bindings():
 
 def test_endless_loop():
     took, _ = misbehave("while true do end", r"time|limit", script_timeout="0.5")
-    check(0.4 < took < 5, "stopped about when it should be", took)
+    check(0.4 < took < 20, "stopped about when it should be", took)
 
 
 def test_endless_loop_that_catches_errors():
@@ -157,7 +157,7 @@ def test_directory_and_fifo():
         check(program.run().body.strip(), "a directory is refused with a message")
         os.rmdir(program.script_path)
         os.mkfifo(program.script_path)
-        check(program.run(seconds=5).body.strip(), "a fifo is refused with a message")
+        check(program.run(seconds=20).body.strip(), "a fifo is refused with a message")
         os.unlink(program.script_path)
         goes_on(program)
 

@@ -10,13 +10,13 @@ import re
 import shutil
 import subprocess
 
-from harness import Program, Skip, check, main, tool, victim
+from harness import WHOLE, Program, Skip, check, main, tool, victim
 
 VICTIMS = (["standing"], ["standing_framed"], ["standing", "deny-ptrace"])
 SIGNAL = "<signal handler called>"
 
-HELD = """
-local s = heap.snapshot()
+HELD = WHOLE + """
+local s = whole_snapshot()
 print(s.complete, s.stop)
 for b in s:all():each() do
     local ref = b:referrers()[1]
@@ -112,7 +112,8 @@ def test_a_saved_snapshot_says_the_same():
         told(program)
         file = os.path.join(program.directory, "x.snap")
         look = "for _, t in ipairs(%s) do print(t.tid, t.name, t.stack) end"
-        run = program.run(f"local s = heap.snapshot() s:save('{file}')" + look % "s:threads()")
+        run = program.run(WHOLE + f"local s = whole_snapshot() s:save('{file}')"
+                          + look % "s:threads()")
         for how in "heap.threads()", "heap.snapshot():threads()":
             script = os.path.join(program.directory, "look.lua")
             with open(script, "w", encoding="utf-8") as f:

@@ -18,7 +18,7 @@ def test_wherever_it_waits():
         with Program([victim("starts"), "wait", place], script="print(run.n)") as program:
             check(program.hear() == "ready", "it is there")
             for n in (1, 2, 3):
-                check(program.run(seconds=15).body == str(n), f"answered in {place}")
+                check(program.run().body == str(n), f"answered in {place}")
 
 
 def test_in_storms():
@@ -27,10 +27,10 @@ def test_in_storms():
         for _ in range(ROUNDS):
             with Program([victim("starts"), "storm", kind], out="out.%p.txt",
                          script="print(#heap.snapshot{graph=false})", lines=0) as program:
-                check(program.hear(30) == "fine 400", f"it comes through ({kind})",
+                check(program.hear() == "fine 400", f"it comes through ({kind})",
                       program.stderr())
-                check(program.process.wait(20) == 0, f"it ends well ({kind})")
-                answered += bool(program.runs())
+                answered += bool(program.wait_runs(1))
+                check(program.finish() == 0, f"it ends well ({kind})")
         check(answered == ROUNDS, f"each process answered ({kind})", answered)
 
 

@@ -8,10 +8,10 @@ and after every holder has let go. Two blocks that hold only each other are neve
 import os
 import re
 
-from harness import Program, check, main, tool, victim
+from harness import WHOLE, Program, check, main, tool, victim
 
-LOOK = """
-local s = data.s or heap.snapshot()
+LOOK = WHOLE + """
+local s = data.s or whole_snapshot()
 print("complete", s.complete)
 for b in s:all():where{min_size=1001, max_size=1010}:each() do
     print(b.size, b.reachable, b:why())
@@ -74,7 +74,7 @@ def test_each_way_of_holding():
 def test_offline_says_the_same():
     with Program([victim("unheld")], args="snap.moonheap") as program:
         check(program.hear() == "held", "the victim holds its blocks")
-        program.run("data.s = heap.snapshot() data.s:save(args[1])")
+        program.run(WHOLE + "data.s = whole_snapshot() data.s:save(args[1])")
         live = program.run(LOOK).body.strip()
         path = os.path.join(program.directory, "snap.moonheap")
         offline = tool("script", path, program.script_path)

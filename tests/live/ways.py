@@ -13,10 +13,10 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import BUILD, Program, Skip, check, environment, main, victim
+from harness import BUILD, WHOLE, Program, Skip, check, environment, main, victim
 
-LOOK = """
-local s = heap.snapshot()
+LOOK = WHOLE + """
+local s = whole_snapshot()
 print("complete", s.complete)
 for b in s:all():where{stack_has="hold_"}:each() do
     local weak = {}

@@ -11,7 +11,7 @@ import re
 
 import service
 from harness import Program, check, main, signal, until
-from service import LOOK, Load, connect, free_port, need, signal_under_load
+from service import LOOK, connect, free_port, need, signal_under_load
 
 CONFIG = """
 daemon off;
@@ -52,7 +52,7 @@ class Nginx(Program):
                          directory=directory, out="out.%p.txt", **options)
         self.own_directory = True
         connect(self.port).close()
-        self.workers = until(self.children, 10, "two workers")
+        self.workers = until(self.children, 60, "two workers")
 
     def children(self):
         with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
@@ -90,16 +90,15 @@ def test_responses_are_the_same():
 
 def load(nginx, number, name):
     pids = [nginx.pid] + nginx.workers
-    wrk = Load(need("wrk"), "-t", "1", "-c", "16", "-d", "3s",
-               f"http://127.0.0.1:{nginx.port}/text.txt")
-    signal_under_load(nginx, wrk, times=21, number=number, pids=pids)
-    text = wrk.finish()
-    check("Socket errors" not in text and "Non-2xx" not in text and "requests in" in text,
-          f"no reply is lost ({name})", text)
+    command = [need("wrk"), "-t", "1", "-c", "16", "-d", "3s", "--timeout", "60s",
+               f"http://127.0.0.1:{nginx.port}/text.txt"]
+    for text in signal_under_load(nginx, command, times=21, number=number, pids=pids):
+        check("Socket errors" not in text and "Non-2xx" not in text and "requests in" in text,
+              f"no reply is lost ({name})", text)
     check(nginx.children() == nginx.workers, "the workers are the same", nginx.children())
     for pid in pids:
-        runs = nginx.settle(pid)
-        check(runs and all(f"pid {pid}" in r.header for r in runs), f"{pid} answers for itself",
+        runs = nginx.wait_runs(1, pid=pid)
+        check(all(f"pid {pid}" in r.header for r in runs), f"{pid} answers for itself",
               runs[-1:])
     check(nginx.fetch("/small.txt").endswith(FILES["small.txt"]), "it serves on")
 
@@ -115,9 +114,9 @@ def test_its_own_use_of_the_signal():
         log = os.path.join(nginx.directory, "access.log")
         os.rename(log, log + ".old")
         nginx.run()
-        until(lambda: os.path.exists(log), 10, "nginx reopens its log on SIGUSR1")
+        until(lambda: os.path.exists(log), 60, "nginx reopens its log on SIGUSR1")
         nginx.fetch("/small.txt")
-        until(lambda: "small.txt" in open(log).read(), 10, "its workers log there")
+        until(lambda: "small.txt" in open(log).read(), 60, "its workers log there")
 
 
 if __name__ == "__main__":

@@ -42,13 +42,13 @@ def free_port():
         return s.getsockname()[1]
 
 
-def connect(address, seconds=20):
+def connect(address, seconds=60):
     """A connected socket to a path or a port of 127.0.0.1, tried until the server is there."""
     def attempt():
         s = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         try:
             s.connect(address if isinstance(address, str) else ("127.0.0.1", address))
-            s.settimeout(30)
+            s.settimeout(60)
             return s
         except OSError:
             s.close()
@@ -73,7 +73,7 @@ class Load:
     def running(self):
         return self.process.poll() is None
 
-    def finish(self, seconds=60):
+    def finish(self, seconds=120):
         try:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -87,14 +87,17 @@ class Load:
         return text
 
 
-def signal_under_load(program, load, times=20, number=harness.signal.SIGUSR1, pids=None,
+def signal_under_load(program, command, times=20, number=harness.signal.SIGUSR1, pids=None,
                       pause=0.05):
-    """Signals `times` times while the load runs; each signalled process must answer at last."""
-    sent = 0
+    """Signals `times` times while a load runs, begun again when it has ended before; what each load
+    has said. Each signalled process must answer at last."""
+    said, load, sent = [], Load(*command), 0
     while sent < times:
-        check(load.running(), f"the load outlasts {times} signals (so far {sent})", load.text)
+        if not load.running():
+            said.append(load.finish())
+            load = Load(*command)
         program.signal(number, pids[sent % len(pids)] if pids else None)
         sent += 1
         time.sleep(pause)
         program.alive()
-    return sent
+    return said + [load.finish()]

@@ -27,16 +27,20 @@ def run_session(lines, folder):
     env = harness.environment(moonheap=False)
     env["PATH"] = f"{BUILD}/bin:{env['PATH']}"
     env["HOME"] = folder
-    session = subprocess.Popen(["sh", "-eu"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, cwd=folder, env=env,
-                               start_new_session=True, preexec_fn=harness.die_with_parent)
+    path = os.path.join(folder, "errors")
+    with open(path, "a") as errors:
+        session = subprocess.Popen(["sh", "-eu"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=errors, text=True, cwd=folder, env=env,
+                                   start_new_session=True, preexec_fn=harness.die_with_parent)
     try:
-        out, errors = session.communicate(lines, timeout=100)
+        out, _ = session.communicate(lines, timeout=100)
     finally:
         try:
             os.killpg(session.pid, signal.SIGKILL)  # the session started above
         except ProcessLookupError:
             pass
+    with open(path) as f:
+        errors = f.read()
     check(session.returncode == 0, f"exit {session.returncode}", out, errors)
     return out, errors
 
@@ -48,8 +52,13 @@ def test_first_session():
     folder = tempfile.mkdtemp(prefix="moonheap-test-")
     try:
         os.symlink(os.path.join(SOURCE, "tests"), os.path.join(folder, "tests"))
-        out, errors = run_session(lines.replace("\nkill $server", "\nsleep 1; kill $server"),
-                                  folder)
+        # A person waits until the server is there, and for the answer to the bare signal.
+        check("\nsleep 1\n" in lines and "\nkill $server" in lines, "where one waits", lines)
+        lines = lines.replace("\nsleep 1\n", "\nuntil [ -S socket ] && grep -q ' 00010000 .*/socket$' "
+                              "/proc/net/unix; do sleep 0.1; done\n")
+        lines = lines.replace("\nkill $server", "\nuntil sed -n '/ run 5,/,$p' errors |"
+                              " grep -q '^<<DBG'; do sleep 0.1; done; kill $server")
+        out, errors = run_session(lines, folder)
     finally:
         shutil.rmtree(folder)
     check(out.count("DBG>> debug_script.lua run ") == 4, "four answers by poke", out)

@@ -7,6 +7,7 @@
  * Invariant: nothing disturbs it unless somebody does; what it prints depends on nothing else.
  * Usage: bystander THREADS [deny-ptrace | deny-clone | block-signals]... Prints "ready"; at a line on
  * its input or its end it prints its report. block-signals: its threads but the main one take none.
+ * Threads that wait for good are named "waits", those that come and go and their maker "births".
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "asleep.h"
 #include "deny.h"
 
 enum { WAITS = 13 };
@@ -97,6 +99,7 @@ static long wait_once(int which)
 static void *wait_for_ever(void *argument)
 {
     int which = (int)(intptr_t)argument;
+    prctl(PR_SET_NAME, "waits");
     for (;;) {
         errno = 0;
         long result = wait_once(which);
@@ -110,6 +113,7 @@ static void *wait_for_ever(void *argument)
 
 static void *idle(void *unused)
 {
+    prctl(PR_SET_NAME, "waits");
     for (;;)
         pause();
     return unused;
@@ -124,6 +128,7 @@ static void *die_soon(void *argument)
 
 static void *churn(void *unused)
 {
+    prctl(PR_SET_NAME, "births"); /* and so those that it makes */
     for (;;) {
         pthread_t t;
         void *block = malloc(50);
@@ -168,10 +173,10 @@ int main(int argc, char **argv)
         pthread_create(&t, NULL, wait_for_ever, (void *)i);
     for (size_t i = 0; i < threads; i++)
         pthread_create(&t, NULL, idle, NULL);
+    wait_until_asleep(0);
     if (threads)
         pthread_create(&t, NULL, churn, NULL);
     sigprocmask(SIG_SETMASK, &set, NULL);
-    usleep(50000);
     puts("ready");
     fflush(stdout);
     getchar();

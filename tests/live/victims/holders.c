@@ -19,6 +19,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 static char output[4096];
 static size_t used;
 
@@ -126,11 +128,11 @@ static void *in_register(void *unused)
 {
     uintptr_t inverted = ~(uintptr_t)make("register");
     scrub();
-    say_ready();
     __asm__ volatile("mov %[in], %%rbx\n not %%rbx\n"
+                     "lock incl %[ready]\n"
                      "1: cmpl $0, (%[flag])\n je 1b\n"
                      "xor %%ebx, %%ebx\n"
-                     :
+                     : [ready] "+m"(ready)
                      : [in] "r"(inverted), [flag] "r"(dropping)
                      : "rbx", "memory");
     say_ready();
@@ -142,11 +144,11 @@ static void *in_vector_register(void *unused)
 {
     uintptr_t inverted = ~(uintptr_t)make("vector-register");
     scrub();
-    say_ready();
     __asm__ volatile("mov %[in], %%rax\n not %%rax\n movq %%rax, %%xmm11\n xor %%eax, %%eax\n"
+                     "lock incl %[ready]\n"
                      "1: cmpl $0, (%[flag])\n je 1b\n"
                      "pxor %%xmm11, %%xmm11\n"
-                     :
+                     : [ready] "+m"(ready)
                      : [in] "r"(inverted), [flag] "r"(dropping)
                      : "rax", "xmm11", "memory");
     say_ready();
@@ -275,7 +277,7 @@ static __attribute__((noinline)) void drop(void)
     __atomic_store_n(&ready, 0, __ATOMIC_RELEASE);
     __atomic_store_n(dropping, 1, __ATOMIC_RELEASE);
     wait_ready(5);
-    usleep(10000);
+    wait_until_asleep(0);
 }
 
 static void put(const char *text, size_t bytes)

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 
+#include "asleep.h"
 #include "deny.h"
 
 #ifdef __clang__
@@ -28,7 +29,7 @@
 
 enum { DEEP = 400, STACK_BYTES = 1 << 18 };
 
-static int arrived, ending;
+static int arrived, ending, spinner_tid;
 
 static FRAME void scrub(void)
 {
@@ -108,6 +109,7 @@ FRAME void *poll_for_events(void *unused)
 FRAME void spin_around(void)
 {
     void *volatile held = NULL;
+    spinner_tid = gettid();
     hold(&held, 1005, "spin_around");
     scrub();
     __atomic_fetch_add(&arrived, 1, __ATOMIC_RELEASE);
@@ -237,7 +239,7 @@ int main(int argc, char **argv)
         start(go_deep, NULL);
     }
     scrub();
-    usleep(20000); /* they wait in the kernel by then */
+    wait_until_asleep(spinner_tid);
     printf("ready\n");
     fflush(stdout);
     while (getchar() != EOF)

@@ -5,7 +5,8 @@
  * Context: test victim.
  * Usage: starts wait PLACE   prints "ready" and stays in that place for good
  *        starts storm KIND   a thread does that kind of thing over and over while each signal is
- *                            sent to it, or to the whole process; prints "fine SIGNALS"
+ *                            sent to it, or to the whole process; prints "fine SIGNALS" and ends
+ *                            with its input
  */
 #include <dlfcn.h>
 #include <poll.h>
@@ -247,8 +248,10 @@ int main(int argc, char **argv)
         }
         stop = 1;
         pthread_join(t, NULL);
-        usleep(200000); /* the last answer is still being written */
         dprintf(1, "fine 400\n");
+        char byte;
+        while (read(0, &byte, 1) > 0) { /* the last answer may still be being written */
+        }
         return 0;
     }
     return 2;

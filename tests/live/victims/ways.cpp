@@ -30,6 +30,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "asleep.h"
+
 #ifdef ASK_LEAK_SANITIZER
 #include <sanitizer/lsan_interface.h>
 #endif
@@ -196,7 +198,7 @@ static void start_threads()
             wait_while(&arrived, waited);
         waited++;
     }
-    usleep(20000); /* they wait in the kernel by then */
+    wait_until_asleep(0);
 }
 
 static void drop_threads()
@@ -206,7 +208,7 @@ static void drop_threads()
     syscall(SYS_futex, &dropping, FUTEX_WAKE, INT_MAX);
     for (int n; (n = __atomic_load_n(&arrived, __ATOMIC_ACQUIRE)) < 3;)
         wait_while(&arrived, n);
-    usleep(20000);
+    wait_until_asleep(0);
 }
 
 /* --- modules ------------------------------------------------------------------------------- */
