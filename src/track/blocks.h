@@ -50,19 +50,23 @@ static ALWAYS_INLINE u8 *blocks_hint_of(u64 address)
     return &blocks_small_hint[address / PAGE_BYTES % BLOCKS_HINTS];
 }
 
-/* Slot of the main index, where such a block surely has it and it is there; else NULL. */
+/* Slot of such a block, where it surely has it in that index and it is there; else NULL. */
 static ALWAYS_INLINE u64 *blocks_slot_to_put(u64 address, u64 size)
 {
-    if (UNLIKELY(size >= BLOCKS_LARGE_BYTES || size < PEEK(&blocks_small_below) || (address & 8)))
+    if (UNLIKELY(size >= BLOCKS_LARGE_BYTES))
         return NULL;
+    if (UNLIKELY(size < PEEK(&blocks_small_below) || (address & 8)))
+        return PEEK(blocks_hint_of(address)) ? index_slot_at_once(&index_small, address) : NULL;
     return index_slot_at_once(&index_main, address);
 }
 
+/* Slot that a block most likely has. */
 static ALWAYS_INLINE u64 *blocks_slot_to_take(u64 address)
 {
-    if (UNLIKELY(blocks_begins_page(address) ||
-                 (PEEK(&blocks_small_below) && PEEK(blocks_hint_of(address)))))
+    if (UNLIKELY(blocks_begins_page(address)))
         return NULL;
+    if (UNLIKELY(PEEK(&blocks_small_below) != 0) && PEEK(blocks_hint_of(address)))
+        return index_slot_at_once(&index_small, address);
     return index_slot_at_once(&index_main, address);
 }
 
