@@ -55,7 +55,8 @@ enum { FLUSH_WEIGHT = 1 << 16, FLUSH_BLOCK_WEIGHT = FLUSH_WEIGHT >> 10 };
 
 /* A stack that came again, by its innermost place: out from there to a place of the last stack,
  * where that one had a certain node. */
-enum { WALK_MEMO_BITS = 5, WALK_MEMOS = 1 << WALK_MEMO_BITS, WALK_MEMO_PLACES = 8 };
+enum { WALK_MEMO_BITS = 5, WALK_MEMOS = 1 << WALK_MEMO_BITS };
+enum { WALK_MEMO_PLACES = 8, WALK_MEMO_BLOCK = 4 /* are compared at a time */ };
 struct walk_memo {
     struct walk_place first;
     struct walk_place rest[WALK_MEMO_PLACES]; /* the last one is `joint`, then guards */

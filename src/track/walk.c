@@ -252,14 +252,18 @@ static struct walk_memo *memo_of(struct thread *t, u64 slot, u64 pc)
 /* Keeps the last stack, whose inner `count` places are beyond place `joint`. */
 static NOINLINE void memorize(struct thread *t, u32 joint, u32 count, u32 node)
 {
-    const struct walk_place *last = &places(t)[joint + count];
-    struct walk_memo *m = memo_of(t, last->slot, last->pc);
-    for (u32 i = 0; i <= WALK_MEMO_PLACES; i++) {
-        struct walk_place *to = i ? &m->rest[i - 1] : &m->first;
-        /* word by word: see adopt */
-        to->slot = i <= count ? PEEK(&last[-(i32)i].slot) : (u64)&t->walk_nothing;
-        to->pc = i <= count ? PEEK(&last[-(i32)i].pc) : 0;
-    }
+    const struct walk_place *from = &places(t)[joint + count];
+    struct walk_memo *m = memo_of(t, from->slot, from->pc);
+    u32 i = 0;
+    m->first.slot = PEEK(&from->slot); /* word by word: see adopt */
+    m->first.pc = PEEK(&from->pc);
+    do {
+        from--;
+        m->rest[i].slot = PEEK(&from->slot);
+        m->rest[i].pc = PEEK(&from->pc);
+    } while (++i < count);
+    for (; i % WALK_MEMO_BLOCK; i++)
+        m->rest[i] = (struct walk_place){(u64)&t->walk_nothing, 0};
     m->count = count;
     m->joint = joint;
     m->joint_node = t->nodes[joint];
@@ -278,7 +282,7 @@ static ALWAYS_INLINE bool is_again(struct thread *t, const struct walk_memo *m, 
         return false;
     if (change(p) | change(p + 1) | change(p + 2) | change(p + 3))
         return false;
-    if (m->count > 4 && (change(p + 4) | change(p + 5) | change(p + 6) | change(p + 7)))
+    if (m->count > WALK_MEMO_BLOCK && (change(p + 4) | change(p + 5) | change(p + 6) | change(p + 7)))
         return false;
     return intact(t, (i32)j, &broken);
 }
@@ -427,6 +431,8 @@ static NOINLINE u32 walk_short(struct thread *t, const struct walk_origin *origi
     u64 slot = (u64)&origin->pc, pc = origin->pc, lasting = t->stacks[0].lasting;
     struct frame_table *table = ACQUIRE(&frames_table);
     u32 j;
+    if (UNLIKELY(!candidates))
+        return walk_on(t, origin);
     for (;;) {
         u64 rule = frames_find(table, t, pc);
         fresh->slot = slot;
