@@ -25,12 +25,12 @@ STARTS = 10
 # More than alone, at most, of a program that allocates once and prints three lines: what was measured
 # when this was last set, and a tenth; a fifth of the page faults.
 BOUNDS = {
-    ("idle", "instructions"): 143000,
+    ("idle", "instructions"): 128000,
     ("idle", "system calls"): 24,
-    ("idle", "page faults"): 32,
-    ("tracking", "instructions"): 290000,
+    ("idle", "page faults"): 30,
+    ("tracking", "instructions"): 275000,
     ("tracking", "system calls"): 101,
-    ("tracking", "page faults"): 70,
+    ("tracking", "page faults"): 68,
 }
 
 
