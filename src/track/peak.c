@@ -16,11 +16,12 @@ enum {
     CHUNK_BYTES_MIN = 16 << 10,
     CHUNK_BYTES_MAX = 1 << 20,
     MOVES_MAX = 100,
-    ENTRY_WORDS = 3,
+    ENTRY_WORDS_MAX = 3,
+    PACKED_BITS = 10, /* of a size beside the 54 bits of an address that are not 0 */
 };
 
-/* An entry is the index's word, the address, and the size where the word does not say it. To pack
- * it all into two words takes a third of the memory less, and half as many instructions more. */
+/* An entry is the index's word and, in one more, the address and the size. A size that does not fit
+ * there has a third one; then bit 0 of the first is clear. */
 struct peak_chunk {
     struct peak_chunk *next;
     u64 *end; /* of the entries, while it is not the thread's current chunk */
@@ -91,7 +92,7 @@ static struct peak_chunk *make_chunk(u64 bytes)
  * peak_at in its current one. Others read it: peak_at moves when an entry is whole. */
 static void take_chunk(struct thread *t, struct peak_chunk *c)
 {
-    t->peak_limit = c ? c->words + c->room - ENTRY_WORDS + 1 : NULL;
+    t->peak_limit = c ? c->words + c->room - ENTRY_WORDS_MAX + 1 : NULL;
     RELEASE(&t->peak_at, c ? c->words : NULL);
     RELEASE(&t->peak_chunk, c);
 }
@@ -124,33 +125,47 @@ static COLD bool make_room(struct thread *t, u32 epoch)
     return true;
 }
 
-/* The rest of peak_log, which is a jump: what is done for most deaths then needs no stack. */
-static COLD void log_behind(struct thread *t, u64 address, struct index_record r)
+static ALWAYS_INLINE bool has_room(const struct thread *t)
 {
-    if (make_room(t, PEEK(&peak_epoch)))
-        peak_log(t, address, r);
-    else
+    return LIKELY(t->peak_epoch == PEEK(&peak_epoch)) && LIKELY(t->peak_at < t->peak_limit);
+}
+
+/* The rest of peak_log, which is a jump: what is done for most deaths then needs no stack. */
+static NOINLINE void log_behind(struct thread *t, u64 address, struct index_record r)
+{
+    if (!has_room(t) && !make_room(t, PEEK(&peak_epoch))) {
         BUMP(&t->lost, 1);
+        return;
+    }
+    if (!(r.size >> PACKED_BITS)) {
+        peak_log(t, address, r);
+        return;
+    }
+    u64 *at = t->peak_at;
+    POKE(&at[0], r.word & ~1ul);
+    POKE(&at[1], address);
+    POKE(&at[2], r.size);
+    RELEASE(&t->peak_at, at + 3);
 }
 
 NOINLINE void peak_log(struct thread *t, u64 address, struct index_record r)
 {
     u64 *at = t->peak_at;
-    if (UNLIKELY(t->peak_epoch != PEEK(&peak_epoch) || at >= t->peak_limit)) {
+    if (UNLIKELY(r.size >> PACKED_BITS || !has_room(t))) {
         log_behind(t, address, r);
         return;
     }
     POKE(&at[0], r.word);
-    POKE(&at[1], address);
-    POKE(&at[2], r.size);
-    RELEASE(&t->peak_at, at + 2 + index_long(r.word));
+    POKE(&at[1], r.size << (64 - PACKED_BITS) | address >> 3);
+    RELEASE(&t->peak_at, at + 2);
 }
 
 void peak_unlog(struct thread *t, struct index_record r)
 {
-    u64 words = 2 + (u64)index_long(r.word), *at = t->peak_at;
+    bool packed = !(r.size >> PACKED_BITS);
+    u64 words = packed ? 2 : 3, *at = t->peak_at;
     if (t->peak_chunk && t->peak_epoch == PEEK(&peak_epoch) && at >= t->peak_chunk->words + words &&
-        at[-(i64)words] == r.word)
+        at[-(i64)words] == (packed ? r.word : r.word & ~1ul))
         RELEASE(&t->peak_at, at - words);
 }
 
@@ -217,15 +232,16 @@ static bool add_entries(struct list *l, const u64 *at, const u64 *end)
     while (at < end) {
         if (l->count == l->room && !grow(l))
             return false;
-        u64 word = PEEK(&at[0]), more = index_long(word);
+        u64 word = PEEK(&at[0]), place = PEEK(&at[1]);
+        bool packed = word & 1;
         l->blocks[l->count++] = (struct track_block){
-            .addr = PEEK(&at[1]),
-            .size = more ? PEEK(&at[2]) : word >> 2 & 63,
+            .addr = packed ? place << PACKED_BITS >> (PACKED_BITS - 3) : place,
+            .size = packed ? place >> (64 - PACKED_BITS) : PEEK(&at[2]),
             .stack = index_stack(word),
             .birth = index_epoch(word),
             .thread = index_thread(word),
         };
-        at += 2 + more;
+        at += packed ? 2 : 3;
     }
     return true;
 }

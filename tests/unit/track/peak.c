@@ -96,6 +96,29 @@ static void what_did_not_go_after_all_is_there_once(void **unused)
     track_peak_close(&p);
 }
 
+/* Small sizes are packed beside the address, which may have any of 57 bits. */
+static void any_size_at_any_address(void **unused)
+{
+    (void)unused;
+    static const u64 base[] = {0x10000, 0x600000000008, 0x7ffffffff000 - (1ul << 20),
+                               (1ul << 57) - (1ul << 20)};
+    static const u64 size[] = {0, 1, 55, 56, 1023, 1024, 1ul << 20, 1ul << 40};
+    enum { BASES = COUNT_OF(base), SIZES = COUNT_OF(size) };
+    struct track_peak p;
+    for (u32 i = 0; i < BASES * SIZES; i++)
+        bear((void *)(base[i / SIZES] + i % SIZES * 4112), size[i % SIZES]);
+    track_reset_peak();
+    for (u32 i = 0; i < BASES * SIZES; i++)
+        bury((void *)(base[i / SIZES] + i % SIZES * 4112), NULL);
+    assert_true(track_peak_open(&p));
+    assert_int_equal(p.count, BASES * SIZES);
+    for (u32 i = 0; i < p.count; i++) {
+        assert_int_equal(p.blocks[i].addr, base[i / SIZES] + i % SIZES * 4112);
+        assert_int_equal(p.blocks[i].size, size[i % SIZES]);
+    }
+    track_peak_close(&p);
+}
+
 static void it_is_kept_on_request(void **unused)
 {
     (void)unused;
@@ -250,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_grew_and_went_was_there),
         TEST(a_reused_address_is_another_block),
+        TEST(any_size_at_any_address),
         TEST(what_did_not_go_after_all_is_there_once),
         TEST(it_is_kept_on_request),
         TEST(a_reset_begins_with_what_is_there),
