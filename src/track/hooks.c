@@ -91,7 +91,12 @@ static NOINLINE void free_recorded(void *p, struct thread *t)
 
 EXPORT void free(void *p)
 {
-    if (PEEK(&next_alone)) {
+    u8 alone = PEEK(&next_alone);
+    if (alone == NEXT_ALONE) {
+        next.free(p);
+        return;
+    }
+    if (alone > NEXT_ALONE && LIKELY(next_has(p))) {
         next.free(p);
         return;
     }
@@ -149,7 +154,10 @@ static void *zero(void *p, size_t bytes)
     }                                                                                              \
     static ALWAYS_INLINE void *make_##name parameters                                              \
     {                                                                                              \
-        if (PEEK(&next_alone))                                                                     \
+        u8 alone = PEEK(&next_alone);                                                              \
+        if (alone == NEXT_ALONE)                                                                   \
+            return theirs;                                                                         \
+        if (alone > NEXT_ALONE && !is_agent())                                                     \
             return theirs;                                                                         \
         struct thread *t = thread_self;                                                            \
         if (LIKELY(enter_at_once(t)))                                                              \
@@ -300,7 +308,10 @@ static NOINLINE void *realloc_otherwise(void *old, size_t size)
 
 static ALWAYS_INLINE void *remake(void *old, size_t size)
 {
-    if (PEEK(&next_alone))
+    u8 alone = PEEK(&next_alone);
+    if (alone == NEXT_ALONE)
+        return next.realloc(old, size);
+    if (alone > NEXT_ALONE && next_has(old) && !is_agent())
         return next.realloc(old, size);
     struct thread *t = thread_self;
     if (LIKELY(enter_at_once(t)))

@@ -34,6 +34,9 @@ void next_except(u64 lo, u64 bytes)
         hi = old_hi;
     POKE(&next_ours_bytes, hi - lo);
     RELEASE(&next_ours_lo, lo);
+    u8 alone = NEXT_ALONE;
+    __atomic_compare_exchange_n(&next_alone, &alone, NEXT_BESIDE, false, __ATOMIC_SEQ_CST,
+                                __ATOMIC_SEQ_CST);
 }
 
 static bool used_bootstrap(void)
@@ -43,11 +46,14 @@ static bool used_bootstrap(void)
 
 void next_leave_alone(bool ours)
 {
-    if (ours || used_bootstrap())
-        return;
-    __atomic_store_n(&next_alone, 1, __ATOMIC_SEQ_CST);
-    if (used_bootstrap()) /* another thread has just begun to look for the allocator */
-        POKE(&next_alone, 0);
+    __atomic_store_n(&next_alone, ours ? NEXT_BESIDE : NEXT_ALONE, __ATOMIC_SEQ_CST);
+    if (used_bootstrap()) /* or another thread has just begun to look for the allocator */
+        POKE(&next_alone, NEXT_BESIDE);
+}
+
+void next_ask(void)
+{
+    POKE(&next_alone, NEXT_ASKED);
 }
 
 size_t next_bootstrap_bytes(const void *p)
@@ -63,7 +69,6 @@ static void *arena_alloc(size_t align, size_t size)
         return NULL;
     size_t whole = ROUND_UP(size, 16) + 16 + align;
     size_t at = __atomic_fetch_add(&arena_used, whole, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&next_alone, 0, __ATOMIC_SEQ_CST);
     next_except((u64)next_arena, NEXT_ARENA_BYTES);
     if (at > sizeof next_arena - whole)
         return NULL;

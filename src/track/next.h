@@ -25,12 +25,18 @@ struct next_table {
     void *(*pvalloc)(size_t size);
 };
 extern HIDDEN struct next_table next;
-/* Not 0: every call is the allocator's business alone. Nothing is recorded, and no block was ever
- * handed out that is not the allocator's; so until the first signal, with recording off. */
-extern HIDDEN u8 next_alone;
-/* Nothing is recorded from now on: sets it, if the rest holds. `ours` says whether blocks of a private
- * heap may be about. */
+/* Is every call the allocator's business alone? */
+enum next_alone {
+    NEXT_ASKED = 0, /* no: something may be recorded */
+    NEXT_ALONE,     /* nothing is, and no block was ever handed out that is not the allocator's; so
+                       until the first signal, with recording off */
+    NEXT_BESIDE,    /* nothing is, but threads of ours and blocks of theirs may be about */
+};
+extern HIDDEN u8 next_alone; /* enum next_alone */
+/* Nothing is recorded from now on, or something may be. `ours` says whether blocks of a private heap
+ * may be about. */
 void next_leave_alone(bool ours);
+void next_ask(void);
 
 /* Finds the allocator; does nothing the second time. */
 void next_resolve(void);

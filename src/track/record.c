@@ -154,7 +154,7 @@ static void let_out(void)
 void track_record(const struct option_track *how, u32 stack_limit)
 {
     POKE(&record_state, RECORD_OFF);
-    POKE(&next_alone, 0);
+    next_ask();
     let_out();
     set_limit(stack_limit);
     begin(how);

@@ -170,7 +170,6 @@ static bool know_heap(struct heap *h)
             return true;
         if (__atomic_compare_exchange_n(&privates[i], &none, h, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
-            POKE(&next_alone, 0);
             next_except((u64)h, heap_range_bytes(h));
             return true;
         }

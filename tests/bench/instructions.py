@@ -15,15 +15,20 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
-INSTRUCTIONS = """| instructions a malloc/free pair | pairs | alone | idle | tracking | sampled |
-| --- | --- | --- | --- | --- | --- |"""
+INSTRUCTIONS = """| instructions a malloc/free pair | pairs | alone | idle | tracking | sampled | peak | \
+stopped |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
 VARIANTS = {
     "alone": None,
-    "idle": "off",
-    "tracking": "full",
-    "sampled": "sample:524288",
+    "idle": {"MOONHEAP_TRACK": "off"},
+    "tracking": {"MOONHEAP_TRACK": "full"},
+    "sampled": {"MOONHEAP_TRACK": "sample:524288"},
+    "peak": {"MOONHEAP_PEAK": "1"},
+    "stopped": {"BENCH_ASK": ""},  # recorded until a script says heap.stop(), before the work begins
 }
+STOP = "heap.stop() print('stopped')\n"
 LIMIT_S = 120
 
 # name: (what it is, arguments of the small and of the large run). In a sample, the first block of a
@@ -41,7 +46,9 @@ BOUNDS = {
     ("pairs", "idle"): 10,
     ("pairs", "tracking"): 331,
     ("pairs", "sampled"): 64,
+    ("pairs", "stopped"): 23,
     ("lists", "tracking"): 363,
+    ("lists", "peak"): 397,
     ("tree", "tracking"): 791,
 }
 
@@ -63,20 +70,26 @@ class Counter:
     def argv(self, arguments):
         return [os.path.join(self.build, "workloads", arguments[0]), *arguments[1:]]
 
-    def environment(self, track):
+    def environment(self, variant, directory=None):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MOONHEAP_", "LD_"))}
-        if track:
-            env.update(LD_PRELOAD=self.library, MOONHEAP_TRACK=track)
+        if VARIANTS[variant] is not None:
+            env.update(VARIANTS[variant], LD_PRELOAD=self.library)
+        if "BENCH_ASK" in env:
+            script, out = (os.path.join(directory, name) for name in ("stop.lua", "out.txt"))
+            with open(script, "w") as f:
+                f.write(STOP)
+            env.update(MOONHEAP_SCRIPT=script, MOONHEAP_OUT=out, BENCH_ASK=out, MOONHEAP_LINES="0")
         return env
 
     def pairs(self, arguments):
         return valgrind("memcheck", r"allocs, ([\d,]+) frees", self.argv(arguments),
-                        self.environment(None))
+                        self.environment("alone"))
 
     def instructions(self, variant, arguments):
-        return valgrind("callgrind", r"Collected : (\d+)",
-                        ["--callgrind-out-file=/dev/null", *self.argv(arguments)],
-                        self.environment(VARIANTS[variant]))
+        with tempfile.TemporaryDirectory(prefix="moonheap-bench-") as directory:
+            return valgrind("callgrind", r"Collected : (\d+)",
+                            ["--callgrind-out-file=/dev/null", *self.argv(arguments)],
+                            self.environment(variant, directory))
 
     def each(self, name, variants=VARIANTS):
         """(pairs, {variant: instructions a pair})"""

@@ -44,7 +44,7 @@ static struct entry *make_entry(unsigned long hash)
 int main(int argc, char **argv)
 {
     unsigned long blocks = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000000, made = 0, sum = 0;
-    double began = measure_now(), waited;
+    double began = measure_begin(), waited;
     for (slots = 1; slots < blocks / 8; slots *= 2)
         ;
     table = calloc(slots, sizeof *table);

@@ -9,7 +9,7 @@
 int main(int argc, char **argv)
 {
     unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000000, sum = 0;
-    double began = measure_now();
+    double began = measure_begin();
     for (unsigned long i = 0; i < count; i++) {
         unsigned char *p = malloc(24 + i % 64);
         __asm__ volatile("" : "+r"(p) : : "memory");

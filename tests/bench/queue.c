@@ -77,7 +77,7 @@ int main(int argc, char **argv)
     pthread_t producer[PAIRS], consumer[PAIRS];
     if (count < 1 || count > PAIRS)
         return 2;
-    double began = measure_now(), waited;
+    double began = measure_begin(), waited;
     for (int i = 0; i < count; i++) {
         pairs[i].count = messages;
         pairs[i].state = 88172645463325252ul + (unsigned long)i;

@@ -18,7 +18,7 @@ import resource
 import subprocess
 import sys
 
-from instructions import VARIANTS, Counter, valgrind
+from instructions import Counter, valgrind
 
 STARTS = 10
 
@@ -50,7 +50,7 @@ def page_faults(argv, env):
 
 
 def count(counter, variant):
-    argv, env = counter.argv(["pairs", "1"]), counter.environment(VARIANTS[variant])
+    argv, env = counter.argv(["pairs", "1"]), counter.environment(variant)
     return {
         "instructions": valgrind("callgrind", r"Collected : (\d+)",
                                  ["--callgrind-out-file=/dev/null", *argv], env),

@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 {
     unsigned long target = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1500000, sum = 0;
     int depth = argc > 2 ? std::atoi(argv[2]) : 24;
-    double began = measure_now(), waited = 0;
+    double began = measure_begin(), waited = 0;
     std::vector<Owned> forest;
     for (unsigned long total = 0; total < target; total += made) {
         made = 0;

@@ -5,7 +5,9 @@ Context: benchmark. Usage: python3 objects.py ROUNDS; says what tests/bench/meas
 """
 
 import json
+import os
 import random
+import signal
 import sys
 import time
 
@@ -37,7 +39,20 @@ def report(accounts):
     return len(text) + sum(len(v) for v in by_tag.values()) + len(words)
 
 
+def ask(path):
+    """As measure_begin does: has Moonheap's script run once."""
+    os.kill(os.getpid(), signal.SIGUSR1)
+    answer = ""
+    while "<<DBG" not in answer:
+        time.sleep(0.02)
+        if os.path.exists(path):
+            with open(path) as f:
+                answer = f.read()
+
+
 def main():
+    if "BENCH_ASK" in os.environ:
+        ask(os.environ["BENCH_ASK"])
     began = time.process_time()
     dice, check, before = random.Random(1), 0, None
     for _ in range(int(sys.argv[1])):
