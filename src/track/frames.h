@@ -90,7 +90,7 @@ u64 frames_miss(struct thread *t, u64 pc);
 /* The i-th slot in which the frame of an address may be. */
 static ALWAYS_INLINE struct frame_slot *frames_slot(struct frame_table *table, u64 pc, u64 i)
 {
-    u64 h = (pc * 0x9e3779b97f4a7c15ul >> 20) + i * sizeof(struct frame_slot);
+    u64 h = (pc + i) * sizeof(struct frame_slot);
     return (struct frame_slot *)((char *)table->slots + (h & table->mask));
 }
 

@@ -111,6 +111,11 @@ struct thread {
     u32 frames[STACK_LIMIT_MAX];               /* as the trie has them, frames[0] with TRIE_CUT */
     u32 nodes[STACK_LIMIT_MAX];                /* of the stack from the outermost frame to this */
     struct walk_mores more;
+    /* what `more` asks to be compared of the places before `settled`, behind guards, too: where their
+     * rbp was read, and its value; and which of them have a cfa_slot */
+    struct walk_place rbps[WALK_BLOCK + STACK_LIMIT_MAX];
+    u64 cfas[STACK_LIMIT_MAX / 64 + 1];
+    u32 settled;
     u8 where[WALK_SLOTS]; /* by 8 bytes of stack: which place may have its slot there */
     struct walk_place fresh_places[STACK_LIMIT_MAX]; /* innermost first */
     u32 fresh_frames[STACK_LIMIT_MAX];

@@ -75,14 +75,12 @@ static NOINLINE bool intact_in_order(struct thread *t, u32 i, u32 *broken)
     return true;
 }
 
-/* Is the outer part of the last stack, beyond place i, still as it was? On failure *broken is a
- * place that changed. They are compared a block at a time, the last one with guards in it, for it
- * is how often the processor guesses a branch wrong that decides what a walk costs. All slots lie
- * further out on the thread's own stack, so they can be read in any order. */
-static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
+/* Do the words of all[0..count) hold what they held? On failure *broken is one that does not. They
+ * are compared a block at a time, the last one with guards in it, for it is how often the processor
+ * guesses a branch wrong that decides what a walk costs. */
+static ALWAYS_INLINE bool unchanged(const struct walk_place *all, i32 count, u32 *broken)
 {
-    const struct walk_place *all = places(t);
-    for (const struct walk_place *p = all + i; p > all;) {
+    for (const struct walk_place *p = all + count; p > all;) {
         p -= WALK_BLOCK;
         if (UNLIKELY(change(p) | change(p + 1) | change(p + 2) | change(p + 3) | change(p + 4) |
                      change(p + 5) | change(p + 6) | change(p + 7))) {
@@ -93,17 +91,60 @@ static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
             return false;
         }
     }
-    for (i32 w = i / 64; UNLIKELY(t->more.end) && w >= 0; w--) {
-        u64 bits = t->more.bits[w] & (w == i / 64 ? (1ul << i % 64) - 1 : ~0ul);
+    return true;
+}
+
+/* Brings what `rbps` and `cfas` say up to date with `more`. */
+static NOINLINE void settle(struct thread *t)
+{
+    const struct walk_place nothing = {(u64)&t->walk_nothing, 0};
+    u32 i = t->settled;
+    for (u32 guard = 0; i == 0 && guard < WALK_BLOCK; guard++)
+        t->rbps[guard] = nothing;
+    for (; i < t->more.end; i++) {
+        const struct walk_more *m = has_more(&t->more, i) ? &t->more.of[i] : NULL;
+        bool rbp = m && m->rbp_matters && m->rbp_slot, cfa = m && m->cfa_slot;
+        t->rbps[WALK_BLOCK + i] = rbp ? (struct walk_place){m->rbp_slot, m->rbp} : nothing;
+        t->cfas[i / 64] = (t->cfas[i / 64] & ~(1ul << i % 64)) | (u64)cfa << i % 64;
+    }
+    t->settled = i;
+}
+
+/* The same as intact() of what more belongs to the places. */
+static NOINLINE bool more_of_all_is_intact(struct thread *t, u32 i, u32 *broken)
+{
+    u32 count = i < t->more.end ? i : t->more.end;
+    if (t->settled < t->more.end)
+        settle(t);
+    if (!unchanged(t->rbps + WALK_BLOCK, (i32)count, broken))
+        return false;
+    for (u32 w = 0; w * 64 < count; w++) {
+        u64 bits = t->cfas[w] & (count - w * 64 < 64 ? (1ul << count % 64) - 1 : ~0ul);
         for (; bits; bits &= bits - 1) {
-            u32 at = (u32)(w * 64 + __builtin_ctzl(bits));
-            if (!more_is_intact(&t->more.of[at], places(t)[at].slot)) {
+            u32 at = w * 64 + (u32)__builtin_ctzl(bits);
+            if (word(t->more.of[at].cfa_slot) != places(t)[at].slot + 8) {
                 *broken = at;
                 return false;
             }
         }
     }
     return true;
+}
+
+/* Is the outer part of the last stack, beyond place i, still as it was? On failure *broken is a
+ * place that changed. All that was read lies on the thread's own stack, so it can be read in any
+ * order. */
+static ALWAYS_INLINE bool intact(struct thread *t, i32 i, u32 *broken)
+{
+    return unchanged(places(t), i, broken) &&
+           (LIKELY(!t->more.end) || more_of_all_is_intact(t, (u32)i, broken));
+}
+
+/* What more there is of place i and of those further in is another. */
+static ALWAYS_INLINE void unsettle(struct thread *t, u32 i)
+{
+    if (t->settled > i)
+        t->settled = i;
 }
 
 /* Where the value of rbp in the frame that the walk is at can be read, and since which of the
@@ -149,6 +190,7 @@ static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, struct rbp_span rbp)
             return;
         *m = (struct walk_more){0};
     }
+    unsettle(t, j);
     m->cfa_slot = cfa_slot;
     m->rbp_slot = rbp.since == n ? rbp.slot : 0;
     t->more.bits[j / 64] |= 1ul << j % 64;
@@ -162,7 +204,9 @@ static NOINLINE void rejoin(struct thread *t, u32 j, u32 n, struct rbp_span rbp)
 static NOINLINE void adopt_more(struct thread *t, u32 kept, u32 fresh_count)
 {
     struct walk_mores *to = &t->more, *from = &t->fresh_more;
-    for (u32 w = kept / 64; w < COUNT_OF(to->bits); w++)
+    u32 words = (to->end > kept ? to->end : kept) / 64 + 1;
+    unsettle(t, kept);
+    for (u32 w = kept / 64; w < words; w++)
         to->bits[w] &= w == kept / 64 ? (1ul << kept % 64) - 1 : 0;
     for (u32 i = 0; from->end && i < fresh_count; i++)
         if (has_more(from, i)) {
@@ -170,10 +214,10 @@ static NOINLINE void adopt_more(struct thread *t, u32 kept, u32 fresh_count)
             to->of[at] = from->of[i];
             to->bits[at / 64] |= 1ul << at % 64;
         }
-    to->end = 0;
-    for (u32 w = 0; w < COUNT_OF(to->bits); w++)
-        if (to->bits[w])
-            to->end = (w + 1) * 64 - (u32)__builtin_clzl(to->bits[w]);
+    u32 w = (kept + fresh_count) / 64;
+    while (w > 0 && !to->bits[w])
+        w--;
+    to->end = to->bits[w] ? (w + 1) * 64 - (u32)__builtin_clzl(to->bits[w]) : 0;
 }
 
 /* Only the innermost frames are kept: the stack begins with another frame now, so every node is
@@ -181,6 +225,7 @@ static NOINLINE void adopt_more(struct thread *t, u32 kept, u32 fresh_count)
 static COLD bool shorten(struct thread *t, u32 kept, u32 over)
 {
     u32 left = kept - over;
+    t->settled = 0;
     memmove(&places(t)[0], &places(t)[over], left * sizeof places(t)[0]);
     memmove(&t->frames[0], &t->frames[over], left * sizeof t->frames[0]);
     for (u32 i = 0; i < kept; i++) {

@@ -49,7 +49,7 @@ BOUNDS = {
     ("pairs", "stopped"): 23,
     ("lists", "tracking"): 363,
     ("lists", "peak"): 397,
-    ("tree", "tracking"): 791,
+    ("tree", "tracking"): 769,
 }
 
 
