@@ -114,6 +114,21 @@ void *sys_map(size_t bytes)
     return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 }
 
+void sys_small_pages(void *at, size_t bytes)
+{
+    u64 from = ROUND_UP((u64)at, PAGE_BYTES), to = ROUND_DOWN((u64)at + bytes, PAGE_BYTES);
+    if (to > from)
+        sys_call(SYS_madvise, from, to - from, MADV_NOHUGEPAGE);
+}
+
+void *sys_map_sparse(size_t bytes)
+{
+    void *at = sys_map(bytes);
+    if (at)
+        sys_small_pages(at, bytes);
+    return at;
+}
+
 void *sys_map_shared(size_t bytes)
 {
     return map(bytes, PROT_READ | PROT_WRITE, MAP_SHARED);

@@ -48,7 +48,12 @@ bool sys_write_all(int fd, const void *data, size_t bytes, int timeout_ms);
 
 /* Private anonymous memory that counts against nothing until touched; NULL when refused. */
 void *sys_map(size_t bytes);
-/* The same, shared with children that are cloned later. */
+/* The same for a table of which little is touched, here and there. Many distributions give huge pages
+ * to whoever has the addresses for one: then each touch would take 2 MiB. */
+void *sys_map_sparse(size_t bytes);
+/* The same of memory that is there already: the pages that lie in it whole. */
+void sys_small_pages(void *at, size_t bytes);
+/* As sys_map, shared with children that are cloned later. */
 void *sys_map_shared(size_t bytes);
 /* Address space only, no access. */
 void *sys_reserve(size_t bytes);

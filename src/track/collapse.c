@@ -13,6 +13,7 @@
  * blocks, but while threads run; what threads notice is the stop, and the first one counts too.
  * Why not huge pages from the start: a sparse heap would pay 2 MiB for each 8 MiB of addresses
  * that hold a block, and a small program for its first. Only who takes snapshots gains from them.
+ * So leaves are mapped without any, and a part of one is allowed them for as long as it is moved.
  */
 #include <sys/mman.h>
 
@@ -46,8 +47,11 @@ static void collapse_leaf(u64 leaf)
     for (u64 at = ROUND_UP(leaf, (u64)HUGE_BYTES), from = at; at + HUGE_BYTES <= end; from = at) {
         while (at + HUGE_BYTES <= end && is_full(leaf, at))
             at += HUGE_BYTES;
-        if (at > from)
+        if (at > from) {
+            sys_call(SYS_madvise, from, at - from, MADV_HUGEPAGE); /* else it is refused */
             sys_call(SYS_madvise, from, at - from, MADV_COLLAPSE);
+            sys_small_pages((void *)from, at - from); /* those that it has by now stay */
+        }
         at += HUGE_BYTES;
     }
 }

@@ -17,7 +17,7 @@ static struct track_root *table(void)
     struct track_root *have = ACQUIRE(&declared);
     if (have)
         return have;
-    struct track_root *fresh = sys_map(DECLARED_MAX * sizeof *fresh);
+    struct track_root *fresh = sys_map_sparse(DECLARED_MAX * sizeof *fresh);
     if (fresh && !__atomic_compare_exchange_n(&declared, &have, fresh, false, __ATOMIC_ACQ_REL,
                                               __ATOMIC_ACQUIRE)) {
         sys_unmap(fresh, DECLARED_MAX * sizeof *fresh);

@@ -17,7 +17,7 @@ bool epoch_start(void)
 {
     if (begin_ns)
         return true;
-    begin_ns = sys_map(ROUND_UP(((u64)INDEX_EPOCH_MAX + 1) * sizeof(u64), PAGE_BYTES));
+    begin_ns = sys_map_sparse(ROUND_UP(((u64)INDEX_EPOCH_MAX + 1) * sizeof(u64), PAGE_BYTES));
     sys_use_vdso();
     if (begin_ns)
         begin_ns[1] = sys_monotonic_ns();

@@ -110,7 +110,7 @@ bool frames_start(void)
 {
     if (frames_table)
         return true;
-    frames_code = sys_map(ROUND_UP(sizeof(u64) * ((u64)FRAME_MAX + 1), PAGE_BYTES));
+    frames_code = sys_map_sparse(ROUND_UP(sizeof(u64) * ((u64)FRAME_MAX + 1), PAGE_BYTES));
     if (frames_code)
         frames_table = new_table(FIRST_SLOTS);
     return frames_table != NULL;

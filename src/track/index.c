@@ -59,7 +59,7 @@ COLD u64 *index_far_leaf(const struct index *x, u64 region)
 /* Maps memory for `*place`, unless another thread has just done so; false when it is refused. */
 static bool fill(void **place, size_t bytes)
 {
-    void *none = NULL, *made = sys_map(bytes);
+    void *none = NULL, *made = sys_map_sparse(bytes);
     if (!made)
         return false;
     if (!__atomic_compare_exchange_n(place, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -73,6 +73,7 @@ COLD u64 *index_make_leaf(struct index *x, u64 address)
     struct index_table *table = &x->near;
     if (region >= INDEX_REGIONS)
         return NULL;
+    sys_small_pages(x, sizeof *x);
     if (region >= INDEX_NEAR_REGIONS) {
         struct index_table **far = &x->far[region / INDEX_NEAR_REGIONS];
         if (!ACQUIRE(far) && !fill((void **)far, ROUND_UP(sizeof **far, PAGE_BYTES)))

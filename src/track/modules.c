@@ -32,7 +32,7 @@ static struct entry *entry_table(void)
     if (LIKELY(table))
         return table;
     size_t bytes = ROUND_UP(sizeof(struct entry) * MODULE_MAX, PAGE_BYTES);
-    struct entry *fresh = sys_map(bytes);
+    struct entry *fresh = sys_map_sparse(bytes);
     if (!fresh)
         return NULL;
     if (__atomic_compare_exchange_n(&entries, &table, fresh, false, __ATOMIC_ACQ_REL,

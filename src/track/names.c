@@ -21,7 +21,7 @@ static char (*room(void))[NAME_BYTES]
     char(*have)[NAME_BYTES] = ACQUIRE(&texts);
     if (have)
         return have;
-    char(*fresh)[NAME_BYTES] = sys_map(sizeof *fresh * (NAME_MAX_COUNT + 1));
+    char(*fresh)[NAME_BYTES] = sys_map_sparse(sizeof *fresh * (NAME_MAX_COUNT + 1));
     if (fresh && !__atomic_compare_exchange_n(&texts, &have, fresh, false, __ATOMIC_ACQ_REL,
                                               __ATOMIC_ACQUIRE)) {
         sys_unmap(fresh, sizeof *fresh * (NAME_MAX_COUNT + 1));

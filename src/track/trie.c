@@ -108,8 +108,8 @@ bool trie_start(void)
     if (crowd)
         return true;
     /* some units more than there can be: the last node is asked for its next */
-    units = sys_map(unit_bytes((u64)TRIE_NUMBER_MAX + 1 + WIDE_UNITS));
-    slots = sys_map(slot_bytes((u64)TRIE_NUMBER_MAX + 1));
+    units = sys_map_sparse(unit_bytes((u64)TRIE_NUMBER_MAX + 1 + WIDE_UNITS));
+    slots = sys_map_sparse(slot_bytes((u64)TRIE_NUMBER_MAX + 1));
     if (units && slots)
         crowd = new_crowd(CROWD_FIRST);
     return crowd != NULL;

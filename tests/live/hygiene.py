@@ -10,7 +10,7 @@ import re
 import signal
 import time
 
-from harness import Program, check, main, until, victim
+from harness import Program, Skip, check, main, until, victim
 
 
 def descriptors(pid):
@@ -41,6 +41,26 @@ def test_idle_is_clean():
         check(mine["SigCgt"] == theirs["SigCgt"] | bit, "one handler more", mine, theirs)
         check(mine["SigBlk"] == theirs["SigBlk"] and mine["SigIgn"] == theirs["SigIgn"],
               "masks as they were", mine, theirs)
+
+
+def large_mappings(pid):
+    """[(line of the mapping, its flags)] of those of no file that a huge page fits into."""
+    with open(f"/proc/{pid}/smaps") as f:
+        found = re.findall(r"^([0-9a-f]+-[0-9a-f]+ rw-p .* 0)\s*\nSize: +(\d+) kB$(?s:.*?)^VmFlags: (.*)$",
+                           f.read(), re.M)
+    return [(line, flags.split()) for line, size, flags in found if int(size) >= 4096]
+
+
+def test_memory_that_is_hardly_touched_has_small_pages():
+    """Where huge pages come unasked, a table of which a word is used would take 2 MiB."""
+    if not os.path.exists("/sys/kernel/mm/transparent_hugepage"):
+        raise Skip("no huge pages")
+    with Program([victim("puppet")], moonheap=False) as alone, Program([victim("puppet")]) as ours:
+        for program in (alone, ours):
+            program.ask("node 1000")
+        check(not large_mappings(alone.pid), "it has none itself", large_mappings(alone.pid))
+        found = large_mappings(ours.pid)
+        check(found and all("nh" in flags for _, flags in found), "none takes huge pages", found)
 
 
 def test_between_runs_is_clean():

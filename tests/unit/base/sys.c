@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -121,6 +122,45 @@ static void memory_comes_and_goes(void **state)
     assert_null(sys_map((size_t)1 << 60));
 }
 
+/* The flags of the mapping that begins at `p`, proc(5): smaps. */
+static void flags_of(const void *p, char flags[256])
+{
+    char line[256], begin[32];
+    FILE *f = fopen("/proc/self/smaps", "r");
+    bool found = false;
+    assert_non_null(f);
+    snprintf(begin, sizeof begin, "%lx-", (unsigned long)p);
+    while (fgets(line, sizeof line, f)) {
+        found |= strncmp(line, begin, strlen(begin)) == 0;
+        if (found && strncmp(line, "VmFlags:", 8) == 0)
+            break;
+    }
+    fclose(f);
+    assert_true(found);
+    strcpy(flags, line);
+}
+
+static void sparse_memory_has_small_pages(void **state)
+{
+    (void)state;
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+        skip();
+    enum { BYTES = 8 << 20 };
+    char flags[256], *p = sys_map_sparse(BYTES);
+    assert_non_null(p);
+    flags_of(p, flags);
+    assert_non_null(strstr(flags, " nh"));
+    sys_unmap(p, BYTES);
+    p = sys_map(BYTES);
+    assert_non_null(p);
+    sys_small_pages(p + 1, BYTES - 2); /* not the pages that are others' as well */
+    flags_of(p, flags);
+    assert_null(strstr(flags, " nh"));
+    flags_of(p + PAGE_BYTES, flags);
+    assert_non_null(strstr(flags, " nh"));
+    sys_unmap(p, BYTES);
+}
+
 static void shared_memory_is_shared(void **state)
 {
     (void)state;
@@ -231,6 +271,7 @@ int main(void)
         cmocka_unit_test(writes_wait_for_a_slow_reader),
         cmocka_unit_test(writes_give_up_on_a_dead_reader),
         cmocka_unit_test(memory_comes_and_goes),
+        cmocka_unit_test(sparse_memory_has_small_pages),
         cmocka_unit_test(shared_memory_is_shared),
         cmocka_unit_test(memory_that_is_not_there_reads_short),
         cmocka_unit_test(clocks_agree_with_libc),
