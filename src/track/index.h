@@ -138,6 +138,8 @@ static ALWAYS_INLINE bool index_put(struct index *x, u64 address, struct index_r
 extern HIDDEN u32 index_trims;
 /* Waits until it is even. */
 void index_settle(void);
+/* In a child: even, for who was about to put records back is not there. */
+void trim_after_fork(void);
 
 /* Erases the block that begins at `address`, whose slot this is, and returns what was known of it; a
  * word of 0 when none does. */

@@ -189,6 +189,7 @@ void track_after_fork(void)
     frames_after_fork();
     trie_after_fork();
     peak_after_fork();
+    trim_after_fork();
 }
 
 /* Of 256ths of blocks. */

@@ -32,9 +32,16 @@ _Alignas(CACHE_LINE) u32 index_trims;
 
 COLD void index_settle(void)
 {
-    /* A child of fork may have lost the thread that was about to put things back. */
+    /* Who is about to put things back may be long in getting its turn, and is not there in a child
+     * that was made without fork. */
     for (u32 i = 0; i < SETTLE_YIELDS && (ACQUIRE(&index_trims) & 1); i++)
         sys_call(SYS_sched_yield, 0, 0, 0);
+}
+
+void trim_after_fork(void)
+{
+    u32 trims = ACQUIRE(&index_trims);
+    RELEASE(&index_trims, trims + (trims & 1));
 }
 
 static bool is_empty(const u64 *page)
