@@ -302,7 +302,7 @@ class Program:
             check(False, f"still running after {seconds} s", self.stderr())
 
 
-def tool(*arguments, seconds=60, **variables):
+def tool(*arguments, seconds=120, **variables):
     """Runs the moonheap command and returns its CompletedProcess, output as text."""
     return subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL,
                           env=environment(moonheap=False) | NO_CATALOGUES |

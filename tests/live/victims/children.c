@@ -2,8 +2,8 @@
  *
  * children.c - makes children in every way there is, while its other threads allocate.
  *
- * Context: test victim. Usage: children COUNT; prints "children COUNT bad BAD". Run with SIGUSR1
- * arriving all the time; some children signal themselves.
+ * Context: test victim. Usage: children COUNT; prints "children COUNT bad BAD" and ends with its
+ * input. Run with SIGUSR1 arriving all the time; some children signal themselves.
  * A child that runs another program is itself under Moonheap, since the environment says so.
  */
 #include <errno.h>
@@ -102,5 +102,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     printf("children %d bad %d\n", count, bad);
+    fflush(stdout);
+    while (getchar() != EOF) { /* the last answer may still be being written */
+    }
     return bad != 0;
 }
