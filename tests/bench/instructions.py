@@ -126,8 +126,11 @@ def hold(counter):
     return held
 
 
-if __name__ == "__main__":
+def main(usage, hold):
     if sys.argv[1:] != ["--hold"]:
-        sys.exit(__doc__)
-    counter = Counter(os.environ["MOONHEAP_BUILD"], os.environ["MOONHEAP_LIBRARY"])
-    sys.exit(0 if hold(counter) else 1)
+        sys.exit(usage)
+    sys.exit(0 if hold(Counter(os.environ["MOONHEAP_BUILD"], os.environ["MOONHEAP_LIBRARY"])) else 1)
+
+
+if __name__ == "__main__":
+    main(__doc__, hold)

@@ -12,13 +12,11 @@ from getrusage, are the larger part of the time; they differ by a few from start
 loader puts libraries elsewhere each time, so the fewest of some starts are taken.
 """
 
-import os
 import re
 import resource
 import subprocess
-import sys
 
-from instructions import Counter, valgrind
+from instructions import main, valgrind
 
 STARTS = 10
 
@@ -75,7 +73,4 @@ def hold(counter):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--hold"]:
-        sys.exit(__doc__)
-    counter = Counter(os.environ["MOONHEAP_BUILD"], os.environ["MOONHEAP_LIBRARY"])
-    sys.exit(0 if hold(counter) else 1)
+    main(__doc__, hold)
